@@ -1,0 +1,4 @@
+//! Portcullis: an authenticating reverse proxy in one binary.
+//!
+//! The modules are listed from the top of the house to the bottom; each imports only from those below it, and
+//! `tests/layers.rs` holds that. `ARCHITECTURE.md` is the map.
