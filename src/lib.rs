@@ -2,3 +2,13 @@
 //!
 //! The modules are listed from the top of the house to the bottom; each imports only from those below it, and
 //! `tests/layers.rs` holds that. `ARCHITECTURE.md` is the map.
+
+pub mod body;
+pub mod causes;
+pub mod clock;
+pub mod id;
+pub mod interim;
+pub mod name;
+pub mod peer;
+pub mod secret;
+pub mod shutdown;
