@@ -1,0 +1,230 @@
+//! Host names as routes compare them: lower case, without port, without the trailing dot.
+//!
+//! Parsing is stricter than RFC 3986 §3.2.2, which allows nearly any byte in a `reg-name`: what DNS and IP literals need
+//! passes, anything else is refused before it can mean one host here and another one behind the gateway.
+
+use std::borrow::{Borrow, Cow};
+use std::fmt;
+use std::net::Ipv6Addr;
+use std::sync::Arc;
+
+/// A host name in lower case, an IPv4 address, or an IPv6 address in brackets (RFC 5952 form).
+#[derive(Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Host(Arc<str>);
+
+/// Why a text is not a host, or a `Host` header not an authority.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum HostError {
+    /// Nothing, or nothing but a dot or a port.
+    #[error("the host is empty")]
+    Empty,
+    /// `user@host`: RFC 9110 §4.2.4 tells recipients to treat it as an error.
+    #[error("the host carries user information before an `@`")]
+    UserInfo,
+    /// A byte that no host name has.
+    #[error(
+        "the host has {0:?}; a host name has letters, digits, `-`, `_` and `.` (international names: their xn-- form)"
+    )]
+    Character(char),
+    /// Two dots in a row, a leading dot, or a label over 63 bytes (RFC 1035 §2.3.4).
+    #[error("each label of a host name must have 1 to 63 characters")]
+    Label,
+    /// Over 253 bytes.
+    #[error("the host has {0} bytes, at most 253 are possible")]
+    TooLong(usize),
+    /// Brackets without an IPv6 address between them, or colons without brackets.
+    #[error("an IPv6 address must be valid and stand in brackets, without a zone")]
+    Ipv6,
+    /// Not a decimal number from 1 to 65535.
+    #[error("the port must be a number from 1 to 65535")]
+    Port,
+    /// A port where only a host belongs.
+    #[error("a host is wanted here, without a port")]
+    UnexpectedPort,
+}
+
+impl Host {
+    /// Reads a host without port and normalises it.
+    ///
+    /// # Errors
+    /// [`HostError`] says what is wrong with the text.
+    pub fn parse(text: &str) -> Result<Self, HostError> {
+        match Self::split_authority(text)? {
+            (host, None) if !text.ends_with(':') => Ok(Self(host.into())),
+            _ => Err(HostError::UnexpectedPort),
+        }
+    }
+
+    /// Reads a `Host` header or the authority of a request target.
+    ///
+    /// # Errors
+    /// [`HostError`] says what is wrong with the text.
+    pub fn parse_authority(text: &str) -> Result<(Self, Option<u16>), HostError> {
+        Self::split_authority(text).map(|(host, port)| (Self(host.into()), port))
+    }
+
+    /// [`Host::parse_authority`] for the request's way: a name that is in normal form already is borrowed, so that
+    /// it costs no allocation. An empty port (`host:`) is legal in RFC 3986 §3.2.3 and is none.
+    ///
+    /// # Errors
+    /// [`HostError`] says what is wrong with the text.
+    pub fn split_authority(text: &str) -> Result<(Cow<'_, str>, Option<u16>), HostError> {
+        if text.contains('@') {
+            return Err(HostError::UserInfo);
+        }
+        if text.starts_with('[') {
+            let end = text.find(']').ok_or(HostError::Ipv6)?;
+            let (literal, rest) = text.split_at(end + 1);
+            let port = match rest.strip_prefix(':') {
+                Some(port) => parse_port(port)?,
+                None if rest.is_empty() => None,
+                None => return Err(HostError::Ipv6),
+            };
+            return Ok((parse_ipv6(literal)?, port));
+        }
+        let (name, port) = match text.split_once(':') {
+            Some((_, rest)) if rest.contains(':') => return Err(HostError::Ipv6),
+            Some((name, port)) => (name, parse_port(port)?),
+            None => (text, None),
+        };
+        Ok((parse_name(name)?, port))
+    }
+
+    /// The host in its normal form.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl fmt::Display for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl fmt::Debug for Host {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Debug::fmt(&self.0, f)
+    }
+}
+
+impl Borrow<str> for Host {
+    fn borrow(&self) -> &str {
+        &self.0
+    }
+}
+
+fn parse_name(text: &str) -> Result<Cow<'_, str>, HostError> {
+    let name = text.strip_suffix('.').unwrap_or(text);
+    if name.is_empty() {
+        return Err(HostError::Empty);
+    }
+    let allowed = |c: char| c.is_ascii_alphanumeric() || matches!(c, '-' | '_' | '.');
+    if let Some(character) = name.chars().find(|&c| !allowed(c)) {
+        return Err(HostError::Character(character));
+    }
+    if name.len() > 253 {
+        return Err(HostError::TooLong(name.len()));
+    }
+    if name.split('.').any(|label| label.is_empty() || label.len() > 63) {
+        return Err(HostError::Label);
+    }
+    if name.bytes().any(|byte| byte.is_ascii_uppercase()) {
+        return Ok(Cow::Owned(name.to_ascii_lowercase()));
+    }
+    Ok(Cow::Borrowed(name))
+}
+
+/// One address has many spellings (`[::1]`, `[0:0:0:0:0:0:0:1]`); routes compare the one of RFC 5952.
+fn parse_ipv6(literal: &str) -> Result<Cow<'_, str>, HostError> {
+    let inner = literal.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    let address: Ipv6Addr = inner.and_then(|inner| inner.parse().ok()).ok_or(HostError::Ipv6)?;
+    Ok(Cow::Owned(format!("[{address}]")))
+}
+
+fn parse_port(text: &str) -> Result<Option<u16>, HostError> {
+    if text.is_empty() {
+        return Ok(None);
+    }
+    // `u16::from_str` accepts a leading `+`; RFC 3986 §3.2.3 has digits only.
+    if !text.bytes().all(|byte| byte.is_ascii_digit()) {
+        return Err(HostError::Port);
+    }
+    match text.parse::<u16>() {
+        Ok(0) | Err(_) => Err(HostError::Port),
+        Ok(port) => Ok(Some(port)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Cow, Host, HostError};
+
+    #[test]
+    fn spellings_of_one_host_become_one() {
+        for (written, normal) in [
+            ("api.example.com", "api.example.com"),
+            ("API.Example.COM", "api.example.com"),
+            ("api.example.com.", "api.example.com"),
+            ("192.0.2.7", "192.0.2.7"),
+            ("[::1]", "[::1]"),
+            ("[0:0:0:0:0:0:0:1]", "[::1]"),
+            ("[2001:DB8::A]", "[2001:db8::a]"),
+            ("my_service", "my_service"),
+        ] {
+            assert_eq!(Host::parse(written).unwrap().as_str(), normal);
+        }
+    }
+
+    #[test]
+    fn hosts_that_could_mean_two_things_are_refused() {
+        let long_label = format!("{}.com", "x".repeat(64));
+        let long_name = ["x".repeat(60).as_str(); 5].join(".");
+        for (text, error) in [
+            ("", HostError::Empty),
+            (".", HostError::Empty),
+            (":80", HostError::Empty),
+            ("admin@example.com", HostError::UserInfo),
+            ("example.com..", HostError::Label),
+            (".example.com", HostError::Label),
+            ("a..b", HostError::Label),
+            (&long_label, HostError::Label),
+            (&long_name, HostError::TooLong(304)),
+            ("a b", HostError::Character(' ')),
+            ("a/b", HostError::Character('/')),
+            ("a,b", HostError::Character(',')),
+            ("a%2eb", HostError::Character('%')),
+            ("a\0", HostError::Character('\0')),
+            ("größe.de", HostError::Character('ö')),
+            ("::1", HostError::Ipv6),
+            ("[::1", HostError::Ipv6),
+            ("[fe80::1%25eth0]", HostError::Ipv6),
+            ("[::1]x", HostError::Ipv6),
+            ("[example.com]", HostError::Ipv6),
+            ("a:80:80", HostError::Ipv6),
+            ("a:+80", HostError::Port),
+            ("a:0", HostError::Port),
+            ("a:65536", HostError::Port),
+            ("a:8 0", HostError::Port),
+        ] {
+            assert_eq!(Host::parse_authority(text).unwrap_err(), error, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn a_host_header_may_carry_a_port_and_a_configured_host_may_not() {
+        let port =
+            |text| Host::parse_authority(text).map(|(host, port)| (host.as_str().to_owned(), port)).unwrap();
+        assert_eq!(port("a.b:8080"), ("a.b".to_owned(), Some(8080)));
+        assert_eq!(port("a.b:"), ("a.b".to_owned(), None));
+        assert_eq!(port("[::1]:0443"), ("[::1]".to_owned(), Some(443)));
+        assert_eq!(Host::parse("a.b:8080").unwrap_err(), HostError::UnexpectedPort);
+        assert_eq!(Host::parse("a.b:").unwrap_err(), HostError::UnexpectedPort);
+    }
+
+    #[test]
+    fn a_name_in_normal_form_is_borrowed() {
+        assert!(matches!(Host::split_authority("api.example.com:80").unwrap().0, Cow::Borrowed(_)));
+    }
+}
