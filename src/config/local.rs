@@ -1,0 +1,158 @@
+//! The gateway's own endpoints: entries of the route table like all others, and nobody else's paths.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use http::Method;
+
+use crate::name::RouteName;
+use crate::route::{Access, Host, Methods, PathPattern, Pattern};
+
+use super::diagnostics::{Kind, Problem, Problems};
+use super::reader::{Fault, Given};
+use super::settings::{Endpoint, Route, Target};
+
+/// Bytes of a request body that a local endpoint reads at most: their requests are a few fields.
+const MAX_BODY: u64 = 8 << 10;
+
+/// What names of routes must not begin with.
+pub(super) const NAME_PREFIX: &str = "local:";
+
+/// Names under the local prefix that are endpoints, now or in a later version; the other local paths stay off them.
+const UNDER_PREFIX: [&str; 7] = ["me", "revoke", "introspect", "password", "logout", "register", "verify"];
+
+const JWKS: &str = "/.well-known/jwks.json";
+const METADATA: &str = "/.well-known/oauth-authorization-server";
+
+/// The paths that the file can rename, and where it does.
+#[derive(Debug)]
+pub(super) struct LocalPaths {
+    pub(super) token: Given<String>,
+    pub(super) prefix: Given<String>,
+    pub(super) health: Given<String>,
+    pub(super) ready: Given<String>,
+}
+
+/// The rule for each of them: an exact, normalised path with at least one segment and no slash at its end.
+pub(super) fn local_path(text: &str) -> Result<String, Fault> {
+    match PathPattern::parse(text) {
+        Ok(PathPattern::Exact(path)) if !path.as_str().ends_with('/') => Ok(text.into()),
+        Ok(PathPattern::Exact(_)) => Err("expected a path that does not end in a slash".into()),
+        Ok(PathPattern::Prefix(_)) => Err("expected one path, not a pattern".into()),
+        Err(error) => Err(error.to_string().into()),
+    }
+}
+
+impl LocalPaths {
+    /// Reports those that collide with each other.
+    pub(super) fn check(&self, problems: &mut Problems) {
+        let mut taken: Vec<(&str, String, Option<&Given<String>>)> =
+            vec![("the key set", JWKS.into(), None), ("the metadata", METADATA.into(), None)];
+        for name in UNDER_PREFIX {
+            taken.push(("an endpoint under local_prefix", self.under_prefix(name), Some(&self.prefix)));
+        }
+        let named = [("token_path", &self.token), ("health_path", &self.health), ("ready_path", &self.ready)];
+        for (key, path) in named {
+            if let Some((what, _, other)) = taken.iter().find(|(_, text, _)| *text == path.value) {
+                let other = other.and_then(|given| given.span.clone());
+                let (here, there) =
+                    if path.span.is_some() { (path.span.clone(), other) } else { (other, None) };
+                let message = format!("{:?} is the path of {what} already", path.value);
+                let problem = Problem::new(Kind::Whole, format!("server.{key}"), message);
+                problems.error(problem.at(here).also(there, "the other one"));
+            }
+            taken.push((key, path.value.clone(), Some(path)));
+        }
+    }
+
+    /// What stands in front of a route's pattern so that it, or the path that gives it its name, never matches.
+    pub(super) fn shadow(&self, pattern: &PathPattern) -> Option<String> {
+        let literal = pattern.literal();
+        let below = literal.strip_prefix(self.prefix.value.as_str());
+        if below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
+            return Some(format!("everything under {} (server.local_prefix)", self.prefix.value));
+        }
+        let endpoint = Endpoint::ALL.into_iter().find(|&endpoint| self.path(endpoint) == literal)?;
+        Some(format!("{} {} ({})", endpoint.method(), literal, endpoint.key()))
+    }
+
+    /// The entries of the route table: for any host, and for each host that a route names, since a route with a host
+    /// wins over one without.
+    pub(super) fn routes(
+        &self,
+        hosts: &BTreeSet<Host>,
+        problems: &mut Problems,
+    ) -> Vec<(Pattern, Arc<Route>)> {
+        let hosts = || std::iter::once(None).chain(hosts.iter().cloned().map(Some));
+        let each = |endpoint| hosts().map(move |host| self.route(endpoint, host));
+        let routes = Endpoint::ALL.into_iter().flat_map(each);
+        routes
+            .filter_map(|route| match route {
+                Ok(route) => Some((route.pattern.clone(), Arc::new(route))),
+                Err(message) => {
+                    problems.error(Problem::new(Kind::Whole, "server", message));
+                    None
+                }
+            })
+            .collect()
+    }
+
+    fn route(&self, endpoint: Endpoint, host: Option<Host>) -> Result<Route, String> {
+        let path = PathPattern::parse(&self.path(endpoint)).map_err(|error| error.to_string())?;
+        let methods = Methods::of(vec![endpoint.method()]).map_err(|error| error.to_string())?;
+        let name = format!("{NAME_PREFIX}{}", endpoint.name());
+        Ok(Route {
+            name: RouteName::new(&name).map_err(|error| error.to_string())?,
+            pattern: Pattern::new(host, path, methods),
+            access: endpoint.access(),
+            target: Target::Local(endpoint),
+            strip_prefix: false,
+            forward_authorization: false,
+            max_body: MAX_BODY,
+            allow_encoded_slash: false,
+        })
+    }
+
+    fn path(&self, endpoint: Endpoint) -> String {
+        match endpoint {
+            Endpoint::Token => self.token.value.clone(),
+            Endpoint::Jwks => JWKS.into(),
+            Endpoint::Metadata => METADATA.into(),
+            Endpoint::Me => self.under_prefix("me"),
+            Endpoint::Health => self.health.value.clone(),
+            Endpoint::Ready => self.ready.value.clone(),
+        }
+    }
+
+    fn under_prefix(&self, name: &str) -> String {
+        format!("{}/{name}", self.prefix.value)
+    }
+}
+
+impl Endpoint {
+    /// The key that renames it, or what it is when none does.
+    fn key(self) -> &'static str {
+        match self {
+            Self::Token => "server.token_path",
+            Self::Jwks => "the key set",
+            Self::Metadata => "the metadata of the token endpoint",
+            Self::Me => "server.local_prefix",
+            Self::Health => "server.health_path",
+            Self::Ready => "server.ready_path",
+        }
+    }
+
+    fn method(self) -> Method {
+        match self {
+            Self::Token => Method::POST,
+            Self::Jwks | Self::Metadata | Self::Me | Self::Health | Self::Ready => Method::GET,
+        }
+    }
+
+    fn access(self) -> Access {
+        match self {
+            Self::Me => Access::Authenticated,
+            Self::Token | Self::Jwks | Self::Metadata | Self::Health | Self::Ready => Access::Public,
+        }
+    }
+}

@@ -1,0 +1,145 @@
+//! The configuration file: text → values, each with its place → [`Config`]. Knows no runtime type.
+//!
+//! [`load`] reads a file, [`parse`] a text; both give a [`Config`], which cannot be wrong, or [`Diagnostics`] with every
+//! error of the file. The text is read in three steps: `toml` gives a tree in which everything has its place (and goes on
+//! behind syntax errors); `reader` and `rule` turn keys into checked values; `sections`, `upstreams`, `route`, `routes` and
+//! `local` say which keys there are and what must hold between them. `Display` of [`Config`] is the way back.
+
+mod diagnostics;
+mod find;
+mod local;
+mod reader;
+mod route;
+mod routes;
+mod rule;
+mod sections;
+mod settings;
+mod text;
+mod unit;
+mod upstreams;
+mod write;
+
+use std::path::{Path, PathBuf};
+use std::{fs, thread};
+
+use toml::Spanned;
+use toml::de::{DeTable, DeValue};
+
+use diagnostics::{Kind, Problem, Problems, did_you_mean};
+use reader::{Fields, bare};
+
+pub use diagnostics::Diagnostics;
+pub use find::{NotFound, find_file};
+pub use settings::{
+    AccessLog, Algorithm, Config, Endpoint, IdentityHeaders, Log, LogFormat, Login, Route, Server, Store,
+    Target, Token, Upstream,
+};
+
+/// A configuration of a megabyte has thousands of routes; a greater file is not one.
+const MAX_FILE: u64 = 4 << 20;
+
+/// The tables of this version.
+const TABLES: [&str; 8] =
+    ["server", "store", "token", "login", "identity_headers", "log", "upstream", "route"];
+
+/// Tables that the design has and this version does not.
+const LATER: [&str; 5] = ["tls", "admin", "metrics", "trace", "issuer"];
+
+/// Reads and checks a file.
+///
+/// # Errors
+/// [`Diagnostics`] has every error of the file, or the one why it cannot be read.
+pub fn load(path: &Path) -> Result<Config, Diagnostics> {
+    let unreadable = |message: String| Diagnostics::unreadable(path.display().to_string(), message);
+    let metadata = fs::metadata(path).map_err(|error| unreadable(format!("cannot be read: {error}")))?;
+    if !metadata.is_file() {
+        return Err(unreadable("is not a file".into()));
+    }
+    if metadata.len() > MAX_FILE {
+        return Err(unreadable(format!("is greater than {}", unit::Bytes(MAX_FILE))));
+    }
+    let bytes = fs::read(path).map_err(|error| unreadable(format!("cannot be read: {error}")))?;
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let valid = String::from_utf8_lossy(
+            error.as_bytes().get(..error.utf8_error().valid_up_to()).unwrap_or_default(),
+        );
+        let (line, column) = diagnostics::position(&valid, valid.len());
+        unreadable(format!("is not UTF-8 at line {line}, column {column}"))
+    })?;
+    parse(&text, path)
+}
+
+/// Checks a text. `path` names it in messages, and its directory is where relative paths in the text start.
+///
+/// # Errors
+/// [`Diagnostics`] has every error of the text.
+pub fn parse(text: &str, path: &Path) -> Result<Config, Diagnostics> {
+    let cores = thread::available_parallelism().map_or(1, usize::from);
+    let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
+    let base = absolute.parent().unwrap_or_else(|| Path::new("/"));
+    parse_for(text, &path.display().to_string(), &Machine { base: base.to_owned(), cores })
+}
+
+/// What the file's meaning depends on besides its text.
+#[derive(Debug, Clone)]
+struct Machine {
+    /// Where relative paths start.
+    base: PathBuf,
+    /// What a number of threads is made from when the file leaves it open.
+    cores: usize,
+}
+
+fn parse_for(text: &str, file: &str, machine: &Machine) -> Result<Config, Diagnostics> {
+    let mut problems = Problems::default();
+    let config = read(text, machine, &mut problems);
+    problems.finish(config, file, text)
+}
+
+/// `None` only with an error recorded.
+fn read(text: &str, machine: &Machine, problems: &mut Problems) -> Option<Config> {
+    let (root, syntax) = DeTable::parse_recoverable(text);
+    for error in syntax {
+        let problem = Problem::new(Kind::Syntax, "", error.message()).at(error.span().or(Some(0..0)));
+        problems.error(problem);
+    }
+    let root = root.get_ref();
+    check_tables(root, problems);
+    let table = |name: &str| -> Option<&Spanned<DeValue<'_>>> { root.get(name) };
+    macro_rules! fields {
+        ($name:literal) => {
+            Fields::of($name, $name.into(), table($name), problems)
+        };
+    }
+    let (server, local) = sections::server(fields!("server"), machine.cores);
+    let store = sections::store(fields!("store"), &machine.base);
+    let token = sections::token(fields!("token"), &server.listen);
+    let login = sections::login(fields!("login"), machine.cores);
+    let identity_headers = sections::identity_headers(fields!("identity_headers"));
+    let log = sections::log(fields!("log"), &machine.base);
+    local.check(problems);
+    let upstreams = upstreams::read(table("upstream"), problems);
+    let around = routes::Surroundings { upstreams: &upstreams, local: &local, max_body: server.max_body };
+    let routes = routes::read(table("route"), &around, problems)?;
+    let (upstreams, warnings) = (upstreams.list, Vec::new());
+    Some(Config { server, store, token, login, identity_headers, log, upstreams, routes, warnings })
+}
+
+/// Reports tables, and keys outside of any, that no section reads.
+fn check_tables(root: &DeTable<'_>, problems: &mut Problems) {
+    for key in root.keys() {
+        let name = key.get_ref().as_ref();
+        if TABLES.contains(&name) {
+            continue;
+        }
+        let problem = if LATER.contains(&name) {
+            Problem::new(Kind::Value, name, "not supported by this version")
+        } else {
+            let help = did_you_mean(name, TABLES).unwrap_or_else(|| format!("known: {}", TABLES.join(", ")));
+            Problem::new(Kind::Value, bare(name), "unknown table").help(Some(help))
+        };
+        problems.error(problem.at(Some(key.span())));
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,270 @@
+//! The resolved configuration: values that cannot be wrong. Only [`super::load`] and [`super::parse`] make a [`Config`].
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use http::HeaderName;
+use http::uri::Authority;
+use ipnet::IpNet;
+
+use crate::name::{RouteName, UpstreamName};
+use crate::route::{Access, Pattern, Table};
+
+/// The whole file, checked.
+#[derive(Debug)]
+pub struct Config {
+    /// `[server]`
+    pub server: Server,
+    /// `[store]`
+    pub store: Store,
+    /// `[token]`
+    pub token: Token,
+    /// `[login]`
+    pub login: Login,
+    /// `[identity_headers]`
+    pub identity_headers: IdentityHeaders,
+    /// `[log]`
+    pub log: Log,
+    /// `[upstream.NAME]`, in the order of their names. A [`Target::Upstream`] is an index into this list.
+    pub upstreams: Vec<Upstream>,
+    /// `[[route]]` and the local endpoints, ready to be searched.
+    pub routes: Table<Arc<Route>>,
+    /// What is allowed and yet probably a mistake, as lines that begin with `file:line:column`.
+    pub warnings: Vec<String>,
+}
+
+/// `[server]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Server {
+    /// Addresses of the public listener.
+    pub listen: Vec<SocketAddr>,
+    /// Worker threads; 0 in the file means one per core.
+    pub workers: usize,
+    /// Peers whose `X-Forwarded-*` and `Forwarded` are believed.
+    pub trusted_proxies: Vec<IpNet>,
+    /// The token endpoint, `/token`.
+    pub token_path: String,
+    /// The prefix of the other local endpoints, `/auth`, without a slash at its end.
+    pub local_prefix: String,
+    /// `/healthz`
+    pub health_path: String,
+    /// `/readyz`
+    pub ready_path: String,
+    /// Open client connections, over all workers.
+    pub max_connections: usize,
+    /// Bytes of a request's head: request line and header fields.
+    pub max_header_size: usize,
+    /// Header fields of a request.
+    pub max_headers: usize,
+    /// Bytes of a request target; longer is 414.
+    pub max_uri_size: usize,
+    /// Bytes of a request body, unless the route says otherwise.
+    pub max_body: u64,
+    /// Concurrent HTTP/2 streams of one connection.
+    pub max_streams: u32,
+    /// From the first byte of a request to the end of its head.
+    pub header_timeout: Duration,
+    /// Without a byte of a request body that we wait for.
+    pub body_timeout: Duration,
+    /// Without the client taking a byte of what we want to send.
+    pub write_timeout: Duration,
+    /// A kept-alive connection without a request.
+    pub keepalive_timeout: Duration,
+    /// What is in flight at shutdown has this long to finish.
+    pub shutdown_grace: Duration,
+}
+
+/// `[store]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Store {
+    /// The data directory. A relative path in the file is relative to the file's directory.
+    pub path: PathBuf,
+    /// Bytes of sled's page cache.
+    pub cache_size: u64,
+}
+
+/// `[token]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Token {
+    /// `iss`. An https URL without query or fragment (RFC 8414 §2); http is allowed for loopback hosts and with a warning in `check`.
+    pub issuer: String,
+    /// `aud` of the tokens that we issue and accept.
+    pub audience: String,
+    /// What new tokens are signed with.
+    pub algorithm: Algorithm,
+    /// Lifetime of an access token.
+    pub access_ttl: Duration,
+    /// Tolerance for `exp`, `nbf` and `iat`, at most one minute.
+    pub leeway: Duration,
+    /// Bytes of the cache of verified tokens, for each worker.
+    pub cache_size: u64,
+}
+
+/// A signature algorithm (RFC 7518 §3.1, RFC 8037).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Algorithm {
+    /// ECDSA over P-256 with SHA-256, the default.
+    Es256,
+    /// Ed25519.
+    EdDsa,
+    /// RSA PKCS#1 v1.5 with SHA-256.
+    Rs256,
+    /// HMAC with SHA-256: nobody but this gateway can verify its tokens.
+    Hs256,
+}
+
+impl Algorithm {
+    /// All of them, in the order in which we would recommend them.
+    pub const ALL: [Self; 4] = [Self::Es256, Self::EdDsa, Self::Rs256, Self::Hs256];
+
+    /// The name in the configuration and in `alg`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Es256 => "ES256",
+            Self::EdDsa => "EdDSA",
+            Self::Rs256 => "RS256",
+            Self::Hs256 => "HS256",
+        }
+    }
+}
+
+/// `[login]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Login {
+    /// argon2id memory in KiB (`memory = "19MiB"` in the file).
+    pub argon2_memory_kib: u32,
+    /// argon2id passes.
+    pub argon2_passes: u32,
+    /// argon2id lanes.
+    pub argon2_lanes: u32,
+    /// Password hashes computed at the same time; 0 in the file means `max(1, cores / 2)`.
+    pub permits: usize,
+    /// Logins that may wait for a permit; one more is answered 503.
+    pub queue: usize,
+}
+
+/// `[identity_headers]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct IdentityHeaders {
+    /// Carries the username.
+    pub user: HeaderName,
+    /// Carries the roles, joined by commas.
+    pub role: HeaderName,
+}
+
+/// `[log]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Log {
+    /// `error`, `warn`, `info`, `debug` or `trace`, or a filter in tracing's syntax.
+    pub level: String,
+    /// How records look.
+    pub format: LogFormat,
+    /// Where access records go.
+    pub access: AccessLog,
+}
+
+/// `[log] format`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LogFormat {
+    /// Text on a terminal, JSON elsewhere.
+    Auto,
+    /// For people.
+    Text,
+    /// One object per line.
+    Json,
+}
+
+/// `[log] access`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum AccessLog {
+    /// `"off"`
+    Off,
+    /// `"stdout"`, the default. Other log records go to standard error.
+    Stdout,
+    /// Text with a slash is a file's path (a bare word is more likely misspelt); relative to the file's directory. The file
+    /// is appended to, and opened again at SIGHUP.
+    File(PathBuf),
+}
+
+/// `[upstream.NAME]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Upstream {
+    /// NAME.
+    pub name: UpstreamName,
+    /// `http://host:port`, at least one.
+    pub servers: Vec<Authority>,
+    /// To establish a TCP connection, name resolution included.
+    pub connect_timeout: Duration,
+    /// From the end of the request to the head of the response.
+    pub response_timeout: Duration,
+    /// How long an idle connection is kept for reuse.
+    pub idle_timeout: Duration,
+}
+
+/// `[[route]]`, or a local endpoint.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Route {
+    /// Its name in logs; by default its pattern's text.
+    pub name: RouteName,
+    /// What it matches.
+    pub pattern: Pattern,
+    /// Who may pass.
+    pub access: Access,
+    /// Who answers.
+    pub target: Target,
+    /// Whether the prefix that matched is removed from the path that is forwarded.
+    pub strip_prefix: bool,
+    /// Whether the upstream sees `Authorization`.
+    pub forward_authorization: bool,
+    /// Bytes of a request body.
+    pub max_body: u64,
+    /// Whether `%2f` may stand in the path.
+    pub allow_encoded_slash: bool,
+}
+
+/// Who answers a request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Target {
+    /// An upstream, by its index in [`Config::upstreams`].
+    Upstream(usize),
+    /// The gateway itself.
+    Local(Endpoint),
+}
+
+/// The local endpoints.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Endpoint {
+    /// `POST /token`
+    Token,
+    /// `GET /.well-known/jwks.json`
+    Jwks,
+    /// `GET /.well-known/oauth-authorization-server`
+    Metadata,
+    /// `GET /auth/me`
+    Me,
+    /// `GET /healthz`
+    Health,
+    /// `GET /readyz`
+    Ready,
+}
+
+impl Endpoint {
+    /// All of them.
+    pub const ALL: [Self; 6] = [Self::Token, Self::Jwks, Self::Metadata, Self::Me, Self::Health, Self::Ready];
+
+    /// Its name in logs, behind `local:`.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Token => "token",
+            Self::Jwks => "jwks",
+            Self::Metadata => "metadata",
+            Self::Me => "me",
+            Self::Health => "health",
+            Self::Ready => "ready",
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! A [`Config`] as a file that means the same, with every default filled in.
+
+use std::fmt::{self, Display, Formatter};
+use std::path::Path;
+
+use crate::route::Access;
+
+use super::reader::bare;
+use super::settings::{
+    AccessLog, Config, Log, LogFormat, Login, Route, Server, Store, Target, Token, Upstream,
+};
+use super::unit::{Bytes, Span};
+
+/// TOML that [`super::parse`] reads as an equal configuration on any machine; local endpoints are left out, because
+/// they are implied.
+impl Display for Config {
+    fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
+        server(f, &self.server)?;
+        store(f, &self.store)?;
+        token(f, &self.token)?;
+        login(f, &self.login)?;
+        writeln!(f, "\n[identity_headers]")?;
+        writeln!(f, "user = {}", text(&self.identity_headers.user))?;
+        writeln!(f, "role = {}", text(&self.identity_headers.role))?;
+        log(f, &self.log)?;
+        for item in &self.upstreams {
+            upstream(f, item)?;
+        }
+        for (_, item) in self.routes.iter() {
+            if let Target::Upstream(index) = item.target {
+                let name = self.upstreams.get(index).map_or("", |upstream| upstream.name.as_str());
+                route(f, item, name)?;
+            }
+        }
+        Ok(())
+    }
+}
+
+fn server(f: &mut Formatter<'_>, it: &Server) -> fmt::Result {
+    writeln!(f, "[server]")?;
+    writeln!(f, "listen = {}", array(&it.listen))?;
+    writeln!(f, "workers = {}", it.workers)?;
+    writeln!(f, "trusted_proxies = {}", array(&it.trusted_proxies))?;
+    writeln!(f, "token_path = {}", text(&it.token_path))?;
+    writeln!(f, "local_prefix = {}", text(&it.local_prefix))?;
+    writeln!(f, "health_path = {}", text(&it.health_path))?;
+    writeln!(f, "ready_path = {}", text(&it.ready_path))?;
+    writeln!(f, "max_connections = {}", it.max_connections)?;
+    writeln!(f, "max_header_size = {}", text(&Bytes(it.max_header_size as u64)))?;
+    writeln!(f, "max_headers = {}", it.max_headers)?;
+    writeln!(f, "max_uri_size = {}", text(&Bytes(it.max_uri_size as u64)))?;
+    writeln!(f, "max_body = {}", text(&Bytes(it.max_body)))?;
+    writeln!(f, "max_streams = {}", it.max_streams)?;
+    writeln!(f, "header_timeout = {}", text(&Span(it.header_timeout)))?;
+    writeln!(f, "body_timeout = {}", text(&Span(it.body_timeout)))?;
+    writeln!(f, "write_timeout = {}", text(&Span(it.write_timeout)))?;
+    writeln!(f, "keepalive_timeout = {}", text(&Span(it.keepalive_timeout)))?;
+    writeln!(f, "shutdown_grace = {}", text(&Span(it.shutdown_grace)))
+}
+
+fn store(f: &mut Formatter<'_>, it: &Store) -> fmt::Result {
+    writeln!(f, "\n[store]")?;
+    writeln!(f, "path = {}", path(&it.path))?;
+    writeln!(f, "cache_size = {}", text(&Bytes(it.cache_size)))
+}
+
+fn token(f: &mut Formatter<'_>, it: &Token) -> fmt::Result {
+    writeln!(f, "\n[token]")?;
+    writeln!(f, "issuer = {}", text(&it.issuer))?;
+    writeln!(f, "audience = {}", text(&it.audience))?;
+    writeln!(f, "algorithm = {}", text(&it.algorithm.name()))?;
+    writeln!(f, "access_ttl = {}", text(&Span(it.access_ttl)))?;
+    writeln!(f, "leeway = {}", text(&Span(it.leeway)))?;
+    writeln!(f, "cache_size = {}", text(&Bytes(it.cache_size)))
+}
+
+fn login(f: &mut Formatter<'_>, it: &Login) -> fmt::Result {
+    writeln!(f, "\n[login]")?;
+    writeln!(f, "memory = {}", text(&Bytes(u64::from(it.argon2_memory_kib) << 10)))?;
+    writeln!(f, "passes = {}", it.argon2_passes)?;
+    writeln!(f, "lanes = {}", it.argon2_lanes)?;
+    writeln!(f, "permits = {}", it.permits)?;
+    writeln!(f, "queue = {}", it.queue)
+}
+
+fn log(f: &mut Formatter<'_>, it: &Log) -> fmt::Result {
+    writeln!(f, "\n[log]")?;
+    writeln!(f, "level = {}", text(&it.level))?;
+    let format = match it.format {
+        LogFormat::Auto => "auto",
+        LogFormat::Text => "text",
+        LogFormat::Json => "json",
+    };
+    writeln!(f, "format = {}", text(&format))?;
+    let access = match &it.access {
+        AccessLog::Off => text(&"off"),
+        AccessLog::Stdout => text(&"stdout"),
+        AccessLog::File(file) => path(file),
+    };
+    writeln!(f, "access = {access}")
+}
+
+fn upstream(f: &mut Formatter<'_>, it: &Upstream) -> fmt::Result {
+    writeln!(f, "\n[upstream.{}]", bare(it.name.as_str()))?;
+    let servers: Vec<String> = it.servers.iter().map(|server| format!("http://{server}")).collect();
+    writeln!(f, "servers = {}", array(&servers))?;
+    writeln!(f, "connect_timeout = {}", text(&Span(it.connect_timeout)))?;
+    writeln!(f, "response_timeout = {}", text(&Span(it.response_timeout)))?;
+    writeln!(f, "idle_timeout = {}", text(&Span(it.idle_timeout)))
+}
+
+fn route(f: &mut Formatter<'_>, it: &Route, upstream: &str) -> fmt::Result {
+    writeln!(f, "\n[[route]]")?;
+    writeln!(f, "name = {}", text(&it.name))?;
+    if let Some(host) = it.pattern.host() {
+        writeln!(f, "host = {}", text(host))?;
+    }
+    writeln!(f, "path = {}", text(it.pattern.path()))?;
+    if !it.pattern.methods().is_any() {
+        writeln!(f, "methods = {}", array(it.pattern.methods().named()))?;
+    }
+    match &it.access {
+        Access::Public => writeln!(f, "access = \"public\"")?,
+        Access::Authenticated => writeln!(f, "access = \"authenticated\"")?,
+        Access::Roles(roles) => writeln!(f, "roles = {}", array(roles.iter()))?,
+    }
+    writeln!(f, "upstream = {}", text(&upstream))?;
+    writeln!(f, "strip_prefix = {}", it.strip_prefix)?;
+    writeln!(f, "forward_authorization = {}", it.forward_authorization)?;
+    writeln!(f, "max_body = {}", text(&Bytes(it.max_body)))?;
+    writeln!(f, "allow_encoded_slash = {}", it.allow_encoded_slash)
+}
+
+/// A basic string of TOML: control characters, quotes and backslashes escaped.
+fn text(value: &(impl Display + ?Sized)) -> String {
+    let mut out = String::from("\"");
+    for c in value.to_string().chars() {
+        match c {
+            '"' | '\\' => out.extend(['\\', c]),
+            c if c.is_control() => out.push_str(&format!("\\u{:04X}", u32::from(c))),
+            c => out.push(c),
+        }
+    }
+    out.push('"');
+    out
+}
+
+fn path(value: &Path) -> String {
+    text(&value.display())
+}
+
+fn array<T: Display>(items: impl IntoIterator<Item = T>) -> String {
+    format!("[{}]", items.into_iter().map(|item| text(&item)).collect::<Vec<_>>().join(", "))
+}
