@@ -1,0 +1,35 @@
+//! Signing keys, access tokens and their verification. Knows no store and no HTTP.
+//!
+//! An access token is a JWT by RFC 9068. [`Issuer`] makes them, [`Verifier`] checks them against a [`KeyRing`], each
+//! worker keeps the verified ones in a [`Cache`], and [`Revocations`] says which of them no longer count.
+
+mod cache;
+mod der;
+mod issue;
+pub(crate) mod json;
+mod jwk;
+mod keys;
+mod record;
+mod revocations;
+mod ring;
+mod verify;
+
+pub use cache::Cache;
+pub use issue::{IssueError, Issued, Issuer, Subject};
+pub use json::Fault;
+pub use jwk::Jwk;
+pub use keys::{KeyError, KeyId, SigningKey};
+pub use record::RecordError;
+pub use revocations::Revocations;
+pub use ring::{KeyRing, RingId};
+pub use verify::{Identity, Part, TokenError, Verified, Verifier};
+
+/// The longest token that is issued or looked at, in bytes. A token has to fit into a header line, and whatever is longer
+/// is refused before anything of it is decoded.
+pub const MAX_TOKEN: usize = 8192;
+
+/// `typ` of an access token (RFC 9068 §2.1).
+const TYPE: &str = "at+jwt";
+
+#[cfg(test)]
+mod testing;
