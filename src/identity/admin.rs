@@ -1,0 +1,271 @@
+//! What an administrator may do with users, whichever way it comes: on the store itself, or over the admin socket of a running
+//! gateway.
+
+use std::sync::Arc;
+
+use serde::{Deserialize, Serialize};
+
+use super::hashing::{HashPool, PoolError};
+use super::password::{self, Argon2Params, HashError, PasswordHash, check_new_password};
+use super::users::{User, UserError, Users};
+use crate::causes::with_causes;
+use crate::clock::UnixTime;
+use crate::id::UserId;
+use crate::name::{Roles, Username};
+use crate::secret::Secret;
+
+/// User administration, by the store itself or by the admin socket of a running gateway. All methods block. When one that changes a
+/// user has returned, the change is on the disk and older tokens are refused.
+pub trait UserAdmin {
+    /// Adds an enabled user.
+    ///
+    /// # Errors
+    /// [`AdminError`], in particular `Exists`, and `Invalid` for a weak password.
+    fn add(&self, username: &Username, roles: Roles, password: Secret) -> Result<UserView, AdminError>;
+
+    /// All users, by name.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    fn list(&self) -> Result<Vec<UserView>, AdminError>;
+
+    /// One user.
+    ///
+    /// # Errors
+    /// [`AdminError`], in particular `NotFound`; so do those that follow.
+    fn show(&self, username: &Username) -> Result<UserView, AdminError>;
+
+    /// Gives the user exactly these roles.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    fn set_roles(&self, username: &Username, roles: Roles) -> Result<UserView, AdminError>;
+
+    /// Replaces the password.
+    ///
+    /// # Errors
+    /// [`AdminError`], in particular `Invalid` for a weak password.
+    fn set_password(&self, username: &Username, password: Secret) -> Result<UserView, AdminError>;
+
+    /// Lets the user log in, or not.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    fn set_enabled(&self, username: &Username, enabled: bool) -> Result<UserView, AdminError>;
+
+    /// Gives the user another name.
+    ///
+    /// # Errors
+    /// [`AdminError`], in particular `Exists`.
+    fn rename(&self, from: &Username, to: &Username) -> Result<UserView, AdminError>;
+
+    /// Removes the user.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    fn remove(&self, username: &Username) -> Result<(), AdminError>;
+}
+
+/// What an administrator sees of a user, and `user list --json` prints. There is no password in it.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct UserView {
+    /// The `sub` of the user's tokens.
+    pub id: UserId,
+    /// As it was written.
+    pub username: Username,
+    /// Sorted.
+    pub roles: Roles,
+    /// Whether the user may log in.
+    pub enabled: bool,
+    /// The token version.
+    pub version: u64,
+    /// RFC 3339.
+    pub created: String,
+    /// RFC 3339.
+    pub updated: String,
+}
+
+impl From<&User> for UserView {
+    fn from(user: &User) -> Self {
+        Self {
+            id: user.id,
+            username: user.username.clone(),
+            roles: user.roles.clone(),
+            enabled: user.enabled,
+            version: user.version,
+            created: user.created.to_string(),
+            updated: user.updated.to_string(),
+        }
+    }
+}
+
+/// Why it was not done. Goes over the admin socket as JSON and comes out the same.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(tag = "error", rename_all = "snake_case")]
+pub enum AdminError {
+    /// There is no such user.
+    #[error("there is no user \"{username}\"{}", hint(similar.as_deref()))]
+    NotFound {
+        /// Who was asked for.
+        username: Username,
+        /// Who may have been meant.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        similar: Option<String>,
+    },
+    /// The name is taken.
+    #[error("there is already a user \"{username}\" (usernames compare without regard to case)")]
+    Exists {
+        /// Whose it is, as it is written there.
+        username: Username,
+    },
+    /// The request cannot be granted as it is.
+    #[error("{reason}")]
+    Invalid {
+        /// What is wrong, and what would be right.
+        reason: String,
+    },
+    /// Too much at once: the same may work in a moment.
+    #[error("{reason}; try again in a moment")]
+    Busy {
+        /// What there was too much of.
+        reason: String,
+    },
+    /// The store or the gateway cannot do it now.
+    #[error("{reason}")]
+    Unavailable {
+        /// What failed, with its causes.
+        reason: String,
+    },
+}
+
+fn hint(similar: Option<&str>) -> String {
+    similar.map_or_else(String::new, |name| format!("; did you mean \"{name}\"?"))
+}
+
+/// Where new passwords are hashed.
+#[derive(Clone, Debug)]
+pub enum Hashing {
+    /// On the calling thread: for a command line of its own.
+    Here(Argon2Params),
+    /// In the pool, which bounds the memory of a gateway that runs.
+    Pool(Arc<HashPool>),
+}
+
+/// The administration on the store itself.
+#[derive(Clone, Debug)]
+pub struct LocalUserAdmin {
+    users: Users,
+    hashing: Hashing,
+    clock: fn() -> UnixTime,
+}
+
+impl LocalUserAdmin {
+    /// Administers `users`; `clock` is asked for the time of each change (`clock::now`, or a test's own).
+    #[must_use]
+    pub fn new(users: Users, hashing: Hashing, clock: fn() -> UnixTime) -> Self {
+        Self { users, hashing, clock }
+    }
+
+    fn hash(&self, username: &Username, password: Secret) -> Result<PasswordHash, AdminError> {
+        if let Err(weak) = check_new_password(&password, username) {
+            return Err(AdminError::Invalid { reason: weak.to_string() });
+        }
+        match &self.hashing {
+            Hashing::Here(params) => Ok(password::hash(*params, &password)?),
+            Hashing::Pool(pool) => Ok(pool.hash_blocking(password)?),
+        }
+    }
+
+    fn find(&self, username: &Username) -> Result<User, AdminError> {
+        let user = self.users.find(username.as_str()).map_err(|error| self.explain(error))?;
+        user.ok_or_else(|| self.explain(UserError::NotFound(username.clone())))
+    }
+
+    fn view(&self, result: Result<User, UserError>) -> Result<UserView, AdminError> {
+        result.map(|user| UserView::from(&user)).map_err(|error| self.explain(error))
+    }
+
+    fn explain(&self, error: UserError) -> AdminError {
+        match error {
+            UserError::NotFound(username) => {
+                AdminError::NotFound { similar: self.users.similar_name(&username), username }
+            }
+            UserError::Exists(username) => AdminError::Exists { username },
+            UserError::Contended(username) => AdminError::Busy {
+                reason: format!("user \"{username}\" is being changed by others all the time"),
+            },
+            error @ (UserError::Store(_) | UserError::NoRandomness(_)) => {
+                AdminError::Unavailable { reason: with_causes(&error) }
+            }
+        }
+    }
+}
+
+impl UserAdmin for LocalUserAdmin {
+    fn add(&self, username: &Username, roles: Roles, password: Secret) -> Result<UserView, AdminError> {
+        // Asked first, so that nobody waits for a hash, or is told about the password, where the name is the trouble.
+        if let Ok(Some(user)) = self.users.find(username.as_str()) {
+            return Err(AdminError::Exists { username: user.username });
+        }
+        let hash = self.hash(username, password)?;
+        self.view(self.users.add(username, roles, hash, (self.clock)()))
+    }
+
+    fn list(&self) -> Result<Vec<UserView>, AdminError> {
+        let mut users: Vec<UserView> = Vec::new();
+        loop {
+            let page = self.users.list(users.last().map(|user| user.id), 1000);
+            let page = page.map_err(|error| self.explain(error))?;
+            if page.is_empty() {
+                break;
+            }
+            users.extend(page.iter().map(UserView::from));
+        }
+        users.sort_by_cached_key(|user| user.username.folded());
+        Ok(users)
+    }
+
+    fn show(&self, username: &Username) -> Result<UserView, AdminError> {
+        self.find(username).map(|user| UserView::from(&user))
+    }
+
+    fn set_roles(&self, username: &Username, roles: Roles) -> Result<UserView, AdminError> {
+        self.view(self.users.set_roles(username, &roles, (self.clock)()))
+    }
+
+    fn set_password(&self, username: &Username, password: Secret) -> Result<UserView, AdminError> {
+        self.find(username)?;
+        let hash = self.hash(username, password)?;
+        self.view(self.users.set_password(username, &hash, (self.clock)()))
+    }
+
+    fn set_enabled(&self, username: &Username, enabled: bool) -> Result<UserView, AdminError> {
+        self.view(self.users.set_enabled(username, enabled, (self.clock)()))
+    }
+
+    fn rename(&self, from: &Username, to: &Username) -> Result<UserView, AdminError> {
+        self.view(self.users.rename(from, to, (self.clock)()))
+    }
+
+    fn remove(&self, username: &Username) -> Result<(), AdminError> {
+        self.users.remove(username, (self.clock)()).map_err(|error| self.explain(error))
+    }
+}
+
+impl From<HashError> for AdminError {
+    fn from(error: HashError) -> Self {
+        Self::Unavailable { reason: error.to_string() }
+    }
+}
+
+impl From<PoolError> for AdminError {
+    fn from(error: PoolError) -> Self {
+        match error {
+            PoolError::Busy => Self::Busy { reason: error.to_string() },
+            PoolError::Stopped | PoolError::Failed(_) => Self::Unavailable { reason: error.to_string() },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

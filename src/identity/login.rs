@@ -1,0 +1,110 @@
+//! Logging in with a password. Whether the user is unknown, disabled or has another password is nobody's business but the log's:
+//! all of them take the same time and get the same answer.
+
+use std::sync::Arc;
+
+use super::hashing::{HashPool, PoolError, Verdict};
+use super::password::{self, MAX_PASSWORD_BYTES};
+use super::users::{User, UserError, Users};
+use crate::secret::Secret;
+
+/// The login of users. A handle: clones share the store and the pool.
+#[derive(Clone, Debug)]
+pub struct Login {
+    users: Users,
+    pool: Arc<HashPool>,
+}
+
+/// Why nobody was logged in.
+#[derive(Debug, thiserror::Error)]
+pub enum LoginError {
+    /// Unknown, disabled, or the wrong password. Nobody is told which.
+    #[error("the username or the password is wrong")]
+    BadCredentials,
+    /// Too many logins at once: try again in a moment.
+    #[error("too many logins at the moment")]
+    Busy,
+    /// The gateway is shutting down.
+    #[error("the gateway is shutting down")]
+    Stopped,
+    /// The users cannot be read.
+    #[error("the users cannot be read")]
+    Users(#[source] UserError),
+}
+
+impl From<PoolError> for LoginError {
+    fn from(error: PoolError) -> Self {
+        match error {
+            PoolError::Busy => Self::Busy,
+            // Only a new hash can fail to be computed, and a login goes on without one.
+            PoolError::Stopped | PoolError::Failed(_) => Self::Stopped,
+        }
+    }
+}
+
+impl Login {
+    /// Logs users of `users` in, with the checks done by `pool`.
+    #[must_use]
+    pub fn new(users: Users, pool: Arc<HashPool>) -> Self {
+        Self { users, pool }
+    }
+
+    /// The user whose name and password these are. Call it on a tokio runtime of the control plane: it reads the store on that
+    /// runtime's blocking threads.
+    ///
+    /// # Errors
+    /// [`LoginError::BadCredentials`] and the others, see there.
+    pub async fn with_password(&self, username: &str, password: Secret) -> Result<User, LoginError> {
+        // The length is the sender's own choice and tells nothing about a user.
+        if password.expose().len() > MAX_PASSWORD_BYTES {
+            return Err(LoginError::BadCredentials);
+        }
+        let name = username.to_owned();
+        let claimed = self.read(move |users| users.find(&name)).await?.filter(|user| user.enabled);
+        let hash = claimed.as_ref().map(|user| user.password.clone());
+        let verdict = self.pool.verify(hash, password.clone()).await?;
+        let (Verdict::Match, Some(claimed)) = (verdict, claimed) else {
+            return Err(LoginError::BadCredentials);
+        };
+        let user = self.still_the_same(&claimed).await?;
+        if password::needs_rehash(&user.password, self.pool.params()) {
+            self.rehash(&user, password).await;
+        }
+        Ok(user)
+    }
+
+    /// Reads the user again: it may have been disabled, removed or given another password while this one was checked. With the
+    /// hash or the token version unchanged the password is; a login at the same time may have replaced the hash alone.
+    async fn still_the_same(&self, claimed: &User) -> Result<User, LoginError> {
+        let id = claimed.id;
+        let user = self.read(move |users| users.by_id(id)).await?;
+        let same = |user: &User| user.password == claimed.password || user.version == claimed.version;
+        user.filter(|user| user.enabled && same(user)).ok_or(LoginError::BadCredentials)
+    }
+
+    /// Replaces a hash of other parameters. A login does not fail because this does; the next one tries again.
+    async fn rehash(&self, user: &User, password: Secret) {
+        let new = match self.pool.hash(password).await {
+            Ok(new) => new,
+            Err(error) => return tracing::debug!(user.id = %user.id, %error, "password hash not renewed"),
+        };
+        let (id, old) = (user.id, user.password.clone());
+        if let Err(error) = self.read(move |users| users.replace_hash(id, &old, &new)).await {
+            tracing::debug!(user.id = %user.id, %error, "password hash not renewed");
+        }
+    }
+
+    /// Runs what blocks on the disk where it may.
+    async fn read<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Users) -> Result<T, UserError> + Send + 'static,
+    ) -> Result<T, LoginError> {
+        let users = self.users.clone();
+        let done = tokio::task::spawn_blocking(move || work(&users)).await;
+        // It was not run because the runtime is going away, or it panicked; either way there is no answer.
+        done.map_err(|_| LoginError::Stopped)?.map_err(LoginError::Users)
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,129 @@
+use std::sync::Arc;
+
+use super::{Login, LoginError};
+use crate::clock::UnixTime;
+use crate::identity::hashing::HashPool;
+use crate::identity::password::{Argon2Params, hash, needs_rehash};
+use crate::identity::users::Users;
+use crate::name::{Roles, Username};
+use crate::secret::Secret;
+use crate::store::SledStore;
+use crate::token::Revocations;
+
+const SMALL: Argon2Params = Argon2Params { memory_kib: 8, passes: 1, lanes: 1 };
+const NOW: UnixTime = UnixTime::from_secs(1_000);
+
+struct House {
+    users: Users,
+    login: Login,
+    pool: Arc<HashPool>,
+    _data: tempfile::TempDir,
+}
+
+fn secret(text: &str) -> Secret {
+    Secret::new(text.to_owned())
+}
+
+fn alice() -> Username {
+    Username::new("alice").unwrap()
+}
+
+/// A store with one user, alice, whose password is "correct horse".
+fn house(queue: usize) -> House {
+    let data = tempfile::tempdir().unwrap();
+    let store = SledStore::open(data.path(), 1 << 20, std::time::Duration::ZERO).unwrap();
+    let users = Users::new(Arc::new(store), Arc::new(Revocations::new()));
+    let password = hash(SMALL, &secret("correct horse")).unwrap();
+    users.add(&alice(), Roles::default(), password, NOW).unwrap();
+    let pool = Arc::new(HashPool::new(1, queue, SMALL).unwrap());
+    House { login: Login::new(users.clone(), Arc::clone(&pool)), users, pool, _data: data }
+}
+
+fn run<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().build().unwrap().block_on(future)
+}
+
+#[test]
+fn the_right_password_logs_in_in_any_case_of_the_name() {
+    let house = house(4);
+    for name in ["alice", "ALICE", "Alice"] {
+        let user = run(house.login.with_password(name, secret("correct horse"))).unwrap();
+        assert_eq!(user.username, alice());
+    }
+}
+
+#[test]
+fn every_failure_looks_the_same() {
+    let house = house(4);
+    let bob = Username::new("bob").unwrap();
+    house.users.add(&bob, Roles::default(), hash(SMALL, &secret("correct horse")).unwrap(), NOW).unwrap();
+    house.users.set_enabled(&bob, false, NOW).unwrap();
+    let stored = house.users.find("alice").unwrap().unwrap().password.expose().to_owned();
+    let long = "x".repeat(1025);
+    for (name, password) in [
+        ("alice", "battery staple"),
+        ("alice", ""),
+        ("alice", stored.as_str()),
+        ("alice", long.as_str()),
+        ("bob", "correct horse"),
+        ("carol", "correct horse"),
+        ("no such name!", "correct horse"),
+        ("", ""),
+    ] {
+        let error = run(house.login.with_password(name, secret(password))).unwrap_err();
+        assert!(matches!(error, LoginError::BadCredentials), "{name}: {error:?}");
+    }
+}
+
+#[test]
+fn whoever_may_not_log_in_goes_through_the_same_queue() {
+    let house = house(0);
+    let slow = Argon2Params { memory_kib: 4096, passes: 16, lanes: 1 };
+    let hog = hash(slow, &secret("x")).unwrap();
+    run(async {
+        let pool = Arc::clone(&house.pool);
+        let running = tokio::spawn(async move { pool.verify(Some(hog), secret("x")).await });
+        while house.pool.depth() == 0 {
+            tokio::task::yield_now().await;
+        }
+        for name in ["alice", "carol", "no such name!"] {
+            let error = house.login.with_password(name, secret("correct horse")).await.unwrap_err();
+            assert!(matches!(error, LoginError::Busy), "{name}: {error:?}");
+        }
+        running.await.unwrap().unwrap();
+    });
+}
+
+#[test]
+fn a_hash_of_other_parameters_is_replaced_and_tokens_stay_good() {
+    let house = house(4);
+    let old = hash(Argon2Params { passes: 3, ..SMALL }, &secret("correct horse")).unwrap();
+    let before = house.users.set_password(&alice(), &old, NOW).unwrap();
+    run(house.login.with_password("alice", secret("battery staple"))).unwrap_err();
+    assert_eq!(house.users.find("alice").unwrap().unwrap(), before, "a wrong password changes nothing");
+    run(house.login.with_password("alice", secret("correct horse"))).unwrap();
+    let after = house.users.find("alice").unwrap().unwrap();
+    assert!(!needs_rehash(&after.password, SMALL) && after.version == before.version);
+    run(house.login.with_password("alice", secret("correct horse"))).unwrap();
+    assert_eq!(house.users.find("alice").unwrap().unwrap(), after, "once is enough");
+}
+
+#[test]
+fn what_happened_during_the_check_counts() {
+    let house = house(4);
+    let claimed = house.users.find("alice").unwrap().unwrap();
+    let again = || run(house.login.still_the_same(&claimed));
+    let renewed = hash(SMALL, &secret("correct horse")).unwrap();
+    house.users.replace_hash(claimed.id, &claimed.password, &renewed).unwrap();
+    again().expect("the same password in another form");
+    house.users.set_password(&alice(), &hash(SMALL, &secret("new password")).unwrap(), NOW).unwrap();
+    assert!(matches!(again(), Err(LoginError::BadCredentials)));
+    let claimed = house.users.find("alice").unwrap().unwrap();
+    let again = || run(house.login.still_the_same(&claimed));
+    house.users.set_enabled(&alice(), false, NOW).unwrap();
+    assert!(matches!(again(), Err(LoginError::BadCredentials)));
+    house.users.set_enabled(&alice(), true, NOW).unwrap();
+    again().expect("enabled again, with the password that was checked");
+    house.users.remove(&alice(), NOW).unwrap();
+    assert!(matches!(again(), Err(LoginError::BadCredentials)));
+}

@@ -1,0 +1,290 @@
+//! Users and what may happen to them. Every rule that has to hold between a user, its name and its tokens is kept here.
+//!
+//! A change is one batch that expects the record as it was read; when somebody else was faster, it is read again. A change
+//! that must end older tokens raises the user's token version in the same batch, and is in the set that requests are checked against
+//! before the call returns.
+
+mod lookup;
+mod record;
+mod revoked;
+
+#[cfg(test)]
+mod tests;
+
+use std::sync::Arc;
+
+use self::record::Stored;
+use self::revoked::Floor;
+use super::password::PasswordHash;
+use crate::clock::UnixTime;
+use crate::id::{NoRandomness, UserId};
+use crate::name::{Roles, Username};
+use crate::store::{Batch, Store, StoreError, Table};
+use crate::token::Revocations;
+
+/// How often a change is tried when others change the same record at the same time. Each failed attempt means that one of the
+/// others has got through.
+const ATTEMPTS: usize = 64;
+
+/// A user, as the store has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct User {
+    /// Stays the same for the user's whole life.
+    pub id: UserId,
+    /// As it was written; compares case-insensitively.
+    pub username: Username,
+    /// The hash of the password.
+    pub password: PasswordHash,
+    /// What the user may do.
+    pub roles: Roles,
+    /// Whether the user may log in.
+    pub enabled: bool,
+    /// The token version: goes up with each change that ends older tokens. New tokens carry it as `ver`.
+    pub version: u64,
+    /// When the user was added.
+    pub created: UnixTime,
+    /// When anything but the form of the password hash was last changed.
+    pub updated: UnixTime,
+}
+
+/// Why something could not be done with a user.
+#[derive(Debug, thiserror::Error)]
+pub enum UserError {
+    /// There is no user of this name.
+    #[error("there is no user \"{0}\"")]
+    NotFound(Username),
+    /// The name is taken, by this user.
+    #[error("there is already a user \"{0}\" (usernames compare without regard to case)")]
+    Exists(Username),
+    /// Others kept changing the same user.
+    #[error("user \"{0}\" is being changed by others all the time; try again")]
+    Contended(Username),
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// No identifier could be made.
+    #[error(transparent)]
+    NoRandomness(#[from] NoRandomness),
+}
+
+/// The users. A handle: clones share the store. All methods block on the disk.
+#[derive(Clone, Debug)]
+pub struct Users {
+    store: Arc<dyn Store>,
+    revocations: Arc<Revocations>,
+}
+
+impl Users {
+    /// The users in `store`, whose changes are announced to `revocations`.
+    #[must_use]
+    pub fn new(store: Arc<dyn Store>, revocations: Arc<Revocations>) -> Self {
+        Self { store, revocations }
+    }
+
+    /// Adds an enabled user.
+    ///
+    /// # Errors
+    /// [`UserError::Exists`] when the name is taken.
+    pub fn add(
+        &self,
+        username: &Username,
+        roles: Roles,
+        password: PasswordHash,
+        now: UnixTime,
+    ) -> Result<User, UserError> {
+        let id = UserId::generate(now)?;
+        let (username, created, updated) = (username.clone(), now, now);
+        let user = User { id, username, password, roles, enabled: true, version: 1, created, updated };
+        let batch = Batch::new().expect(Table::Users, id.as_bytes().as_slice(), None).put(
+            Table::Users,
+            id.as_bytes().as_slice(),
+            record::encode(&user)?,
+        );
+        let batch = self.claim_name(batch, &user.username, id);
+        match self.store.commit(batch) {
+            Ok(()) => Ok(user),
+            // The identifier is new and random, so it is the name that was taken.
+            Err(StoreError::Conflict) => Err(UserError::Exists(self.written_form(&user.username)?)),
+            Err(error) => Err(error.into()),
+        }
+    }
+
+    /// Gives the user exactly these roles. Ends older tokens, unless the user had the same roles before.
+    ///
+    /// # Errors
+    /// [`UserError::NotFound`], [`UserError::Contended`], [`UserError::Store`].
+    pub fn set_roles(&self, username: &Username, roles: &Roles, now: UnixTime) -> Result<User, UserError> {
+        self.change(username, now, |user| {
+            let changed = user.roles != *roles;
+            user.roles = roles.clone();
+            if changed { Effect::EndsTokens } else { Effect::None }
+        })
+    }
+
+    /// Replaces the password. Ends older tokens.
+    ///
+    /// # Errors
+    /// [`UserError::NotFound`], [`UserError::Contended`], [`UserError::Store`].
+    pub fn set_password(
+        &self,
+        username: &Username,
+        hash: &PasswordHash,
+        now: UnixTime,
+    ) -> Result<User, UserError> {
+        self.change(username, now, |user| {
+            user.password = hash.clone();
+            Effect::EndsTokens
+        })
+    }
+
+    /// Lets the user log in, or not. Disabling ends older tokens, and enabling again does not bring them back.
+    ///
+    /// # Errors
+    /// [`UserError::NotFound`], [`UserError::Contended`], [`UserError::Store`].
+    pub fn set_enabled(&self, username: &Username, enabled: bool, now: UnixTime) -> Result<User, UserError> {
+        self.change(username, now, |user| {
+            let before = std::mem::replace(&mut user.enabled, enabled);
+            match (before, enabled) {
+                (true, false) => Effect::EndsTokens,
+                (false, true) => Effect::KeepsTokens,
+                _ => Effect::None,
+            }
+        })
+    }
+
+    /// Gives the user another name. Ends older tokens, since they carry the old one.
+    ///
+    /// # Errors
+    /// [`UserError::Exists`] when another user has the new name, [`UserError::NotFound`], [`UserError::Contended`],
+    /// [`UserError::Store`].
+    pub fn rename(&self, from: &Username, to: &Username, now: UnixTime) -> Result<User, UserError> {
+        self.retry(from, |stored| {
+            let mut user = stored.user.clone();
+            user.username = to.clone();
+            let batch = if from.folded() == to.folded() {
+                Batch::new()
+            } else {
+                if let Some(other) = self.read(to)? {
+                    return Err(UserError::Exists(other.user.username));
+                }
+                self.claim_name(Batch::new(), to, user.id).delete(Table::Usernames, from.folded())
+            };
+            let effect = if stored.user.username == *to { Effect::None } else { Effect::EndsTokens };
+            self.save(stored, user, effect, batch, now)
+        })
+    }
+
+    /// Removes the user and ends all its tokens. The name may be taken again, by a user with another identifier.
+    ///
+    /// # Errors
+    /// [`UserError::NotFound`], [`UserError::Contended`], [`UserError::Store`].
+    pub fn remove(&self, username: &Username, now: UnixTime) -> Result<(), UserError> {
+        self.retry(username, |stored| {
+            let id = stored.user.id;
+            let batch = Batch::new()
+                .expect(Table::Users, id.as_bytes().as_slice(), Some(stored.bytes.clone()))
+                .delete(Table::Users, id.as_bytes().as_slice())
+                .delete(Table::Usernames, username.folded());
+            self.commit_revoking(batch, id, Floor::removed(now))
+        })
+    }
+
+    /// Replaces the form of the password hash, not the password: tokens stay good. Does nothing if the hash is no longer `old`.
+    ///
+    /// # Errors
+    /// [`UserError::Store`]; a conflict means that the user was changed at the same time.
+    pub(super) fn replace_hash(
+        &self,
+        id: UserId,
+        old: &PasswordHash,
+        new: &PasswordHash,
+    ) -> Result<(), UserError> {
+        let Some(stored) = self.read_id(id)?.filter(|stored| stored.user.password == *old) else {
+            return Ok(());
+        };
+        let user = User { password: new.clone(), ..stored.user.clone() };
+        Ok(self.store.commit(replacing(&stored, &user, Batch::new())?)?)
+    }
+
+    fn change(
+        &self,
+        username: &Username,
+        now: UnixTime,
+        edit: impl Fn(&mut User) -> Effect,
+    ) -> Result<User, UserError> {
+        self.retry(username, |stored| {
+            let mut user = stored.user.clone();
+            let effect = edit(&mut user);
+            self.save(stored, user, effect, Batch::new(), now)
+        })
+    }
+
+    /// Writes the changed user, together with `batch`, if the record is still the one that was read.
+    fn save(
+        &self,
+        stored: &Stored,
+        mut user: User,
+        effect: Effect,
+        batch: Batch,
+        now: UnixTime,
+    ) -> Result<User, UserError> {
+        match effect {
+            Effect::EndsTokens => user.version = user.version.saturating_add(1),
+            Effect::KeepsTokens | Effect::None => {}
+        }
+        if !matches!(effect, Effect::None) {
+            user.updated = now;
+        }
+        let batch = replacing(stored, &user, batch)?;
+        match effect {
+            Effect::KeepsTokens => self.store.commit(batch)?,
+            // Where nothing had to be changed, another may have made the change a moment ago, and neither made it durable
+            // nor announced it yet. Our answer promises both.
+            Effect::EndsTokens | Effect::None => {
+                self.commit_revoking(batch, user.id, Floor::new(user.version, now))?;
+            }
+        }
+        Ok(user)
+    }
+
+    /// Runs `attempt` on the user as it is, again while others are faster.
+    fn retry<T>(
+        &self,
+        username: &Username,
+        attempt: impl Fn(&Stored) -> Result<T, UserError>,
+    ) -> Result<T, UserError> {
+        for _ in 0..ATTEMPTS {
+            let stored = self.read(username)?.ok_or_else(|| UserError::NotFound(username.clone()))?;
+            match attempt(&stored) {
+                Err(UserError::Store(StoreError::Conflict)) => {}
+                done => return done,
+            }
+        }
+        Err(UserError::Contended(username.clone()))
+    }
+
+    fn claim_name(&self, batch: Batch, username: &Username, id: UserId) -> Batch {
+        let folded = username.folded();
+        batch.expect(Table::Usernames, folded.clone(), None).put(
+            Table::Usernames,
+            folded,
+            id.as_bytes().as_slice(),
+        )
+    }
+}
+
+/// What a change means for the tokens that the user has.
+#[derive(Clone, Copy)]
+enum Effect {
+    EndsTokens,
+    KeepsTokens,
+    /// Nothing was changed.
+    None,
+}
+
+fn replacing(stored: &Stored, user: &User, batch: Batch) -> Result<Batch, StoreError> {
+    let key = user.id.as_bytes().as_slice();
+    let bytes = record::encode(user)?;
+    let batch = batch.expect(Table::Users, key, Some(stored.bytes.clone()));
+    Ok(if bytes == stored.bytes { batch } else { batch.put(Table::Users, key, bytes) })
+}
