@@ -1,0 +1,106 @@
+//! Framing that the HTTP parser lets through but that another parser behind us could read in another way (RFC 9112 §6, §11.2).
+//!
+//! hyper refuses most of it on its own; the raw-socket tests of group S say where.
+
+use http::request::Parts;
+use http::{HeaderMap, Version, header};
+
+use crate::reject::Reject;
+
+/// Refuses a head whose message length or expectation could be read in two ways.
+pub(super) fn check(head: &Parts) -> Result<(), Reject> {
+    transfer_encoding(head)?;
+    content_length(&head.headers)?;
+    expectation(&head.headers)?;
+    if head.version == Version::HTTP_2 && has_connection_fields(&head.headers) {
+        return Err(Reject::BadRequest("connection-specific header fields have no place in HTTP/2"));
+    }
+    Ok(())
+}
+
+/// `chunked`, once, or nothing: we do not speak the other codings, and a list invites a second reading (RFC 9112 §6.1).
+/// With `Content-Length` beside it the request is refused rather than repaired.
+fn transfer_encoding(head: &Parts) -> Result<(), Reject> {
+    let mut lines = head.headers.get_all(header::TRANSFER_ENCODING).iter();
+    let Some(coding) = lines.next() else { return Ok(()) };
+    if lines.next().is_some() || !coding.as_bytes().eq_ignore_ascii_case(b"chunked") {
+        return Err(Reject::UnknownTransferCoding);
+    }
+    if head.headers.contains_key(header::CONTENT_LENGTH) {
+        return Err(Reject::BadRequest("the request has both Transfer-Encoding and Content-Length"));
+    }
+    Ok(())
+}
+
+/// One line of digits. hyper accepts a repetition of the same value; a backend might not.
+fn content_length(headers: &HeaderMap) -> Result<(), Reject> {
+    let mut lines = headers.get_all(header::CONTENT_LENGTH).iter();
+    let Some(length) = lines.next() else { return Ok(()) };
+    if lines.next().is_some() || !length.as_bytes().iter().all(u8::is_ascii_digit) {
+        return Err(Reject::BadRequest("Content-Length must be given once, in digits"));
+    }
+    Ok(())
+}
+
+/// RFC 9110 §10.1.1: the only expectation there is.
+fn expectation(headers: &HeaderMap) -> Result<(), Reject> {
+    let unknown = |value: &http::HeaderValue| !value.as_bytes().eq_ignore_ascii_case(b"100-continue");
+    if headers.get_all(header::EXPECT).iter().any(unknown) {
+        return Err(Reject::UnknownExpectation);
+    }
+    Ok(())
+}
+
+/// RFC 9113 §8.2.2. The h2 crate resets most of these itself; this holds whatever it does.
+fn has_connection_fields(headers: &HeaderMap) -> bool {
+    let te_is_more =
+        headers.get(header::TE).is_some_and(|te| !te.as_bytes().eq_ignore_ascii_case(b"trailers"));
+    let names = ["connection", "keep-alive", "proxy-connection", "transfer-encoding", "upgrade"];
+    te_is_more || names.iter().any(|name| headers.contains_key(*name))
+}
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::check;
+
+    fn refused(fields: &[(&str, &str)]) -> bool {
+        let mut request = Request::builder();
+        for (name, value) in fields {
+            request = request.header(*name, *value);
+        }
+        check(&request.body(()).unwrap().into_parts().0).is_err()
+    }
+
+    #[test]
+    fn a_length_that_could_be_read_in_two_ways_is_refused() {
+        let (te, cl) = ("transfer-encoding", "content-length");
+        assert!(
+            !refused(&[])
+                && !refused(&[(te, "chunked")])
+                && !refused(&[(te, "Chunked")])
+                && !refused(&[(cl, "5")])
+        );
+        let cases: [&[(&str, &str)]; 9] = [
+            &[(te, "chunked"), (cl, "5")],
+            &[(te, "gzip, chunked")],
+            &[(te, "chunked, chunked")],
+            &[(te, "chunked"), (te, "chunked")],
+            &[(te, "chunked;q=1")],
+            &[(te, "xchunked")],
+            &[(cl, "5"), (cl, "5")],
+            &[(cl, "5, 5")],
+            &[(cl, "+5")],
+        ];
+        for case in cases {
+            assert!(refused(case), "{case:?}");
+        }
+    }
+
+    #[test]
+    fn only_100_continue_can_be_expected() {
+        assert!(!refused(&[("expect", "100-Continue")]));
+        assert!(refused(&[("expect", "200-ok")]) && refused(&[("expect", "100-continue"), ("expect", "x")]));
+    }
+}

@@ -1,0 +1,75 @@
+//! The id by which a request is found again in our log, in the backend's and in the client's.
+
+use std::sync::Mutex;
+
+use http::{HeaderMap, HeaderName, HeaderValue};
+use uuid::{Builder, Uuid};
+
+use super::{Arrival, Limits};
+use crate::clock::UnixTime;
+
+/// The header that carries a [`RequestId`], in requests and responses.
+pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// The id of a request: a UUID of version 7, or what a trusted proxy called it.
+#[derive(Clone, Debug)]
+pub struct RequestId(HeaderValue);
+
+impl RequestId {
+    /// Keeps the id that a trusted peer gave, if it is 1 to 128 characters of `A-Z a-z 0-9 . _ -`; makes one otherwise.
+    #[must_use]
+    pub fn accept_or_make(headers: &HeaderMap, arrival: Arrival, limits: &Limits, ids: &IdSource) -> Self {
+        let given = headers.get(REQUEST_ID).filter(|_| limits.trusts(arrival.peer));
+        match given {
+            Some(value) if is_acceptable(value.as_bytes()) => Self(value.clone()),
+            _ => Self(ids.uuid_value(arrival.time)),
+        }
+    }
+
+    /// As a header value.
+    #[must_use]
+    pub fn as_header(&self) -> &HeaderValue {
+        &self.0
+    }
+
+    /// As text.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        // Both ways to make one leave only ASCII in it.
+        self.0.to_str().unwrap_or_default()
+    }
+}
+
+fn is_acceptable(text: &[u8]) -> bool {
+    let allowed = |byte: &u8| byte.is_ascii_alphanumeric() || b"._-".contains(byte);
+    (1..=128).contains(&text.len()) && text.iter().all(allowed)
+}
+
+/// Where a worker's request and trace ids come from. They must be distinct, not secret, so a small generator seeded from the
+/// system's is enough and costs no system call.
+#[derive(Debug)]
+pub struct IdSource(Mutex<fastrand::Rng>);
+
+impl IdSource {
+    /// A source seeded with `seed`.
+    #[must_use]
+    pub fn new(seed: u64) -> Self {
+        Self(Mutex::new(fastrand::Rng::with_seed(seed)))
+    }
+
+    /// 128 random bits.
+    #[must_use]
+    pub fn random(&self) -> u128 {
+        self.0.lock().unwrap_or_else(std::sync::PoisonError::into_inner).u128(..)
+    }
+
+    fn uuid_value(&self, now: UnixTime) -> HeaderValue {
+        let random = self.random().to_le_bytes();
+        let mut tail = [0; 10];
+        tail.copy_from_slice(&random[..10]);
+        let uuid: Uuid = Builder::from_unix_timestamp_millis(now.as_millis(), &tail).into_uuid();
+        let mut text = [0; 36];
+        let text = uuid.hyphenated().encode_lower(&mut text);
+        HeaderValue::from_str(text).unwrap_or_else(|_| HeaderValue::from_static("-"))
+    }
+}

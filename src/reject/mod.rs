@@ -1,0 +1,227 @@
+//! Every way to say no. Each has three faces: the status, what the caller may know, and what the operator needs (`Display`).
+//!
+//! A refusal is raised where it is understood and becomes a response in one place, [`Reject::response`].
+
+mod response;
+
+use std::net::SocketAddr;
+use std::time::Duration;
+
+use http::{Method, StatusCode};
+
+pub use response::Form;
+
+use crate::route::PathError;
+
+/// Why a request was not served. `Display` is for the operator and goes into the access record.
+#[derive(Debug, thiserror::Error)]
+pub enum Reject {
+    /// The request cannot be read in exactly one way.
+    #[error("{0}")]
+    BadRequest(&'static str),
+    /// The path has no single meaning.
+    #[error("{0}")]
+    MalformedPath(#[source] PathError),
+    /// `%2F` on a route that does not allow it.
+    #[error("the path has an encoded slash and the route does not set allow_encoded_slash")]
+    EncodedSlash,
+    /// A backend could read this path as one that another route guards.
+    #[error("the path could be read as one that another route guards")]
+    AmbiguousPath,
+    /// `Host` and the request target name different authorities.
+    #[error("Host and the request target name different hosts")]
+    Misdirected,
+    /// The request came back to us.
+    #[error("the request has passed this gateway before: an upstream points back at it")]
+    Loop,
+    /// A transfer coding other than `chunked`.
+    #[error("Transfer-Encoding must be chunked, once")]
+    UnknownTransferCoding,
+    /// An expectation other than `100-continue`.
+    #[error("Expect asks for something other than 100-continue")]
+    UnknownExpectation,
+    /// TRACE or CONNECT.
+    #[error("the method is never forwarded")]
+    MethodRefused,
+    /// The target is too long.
+    #[error("the request target is longer than max_uri_size = {limit} bytes")]
+    UriTooLong {
+        /// Bytes that are allowed.
+        limit: usize,
+    },
+    /// Too many header fields.
+    #[error("the request has more than max_headers = {limit} header fields")]
+    TooManyHeaders {
+        /// Fields that are allowed.
+        limit: usize,
+    },
+    /// The body is too long.
+    #[error("the request body is longer than max_body = {limit} bytes")]
+    BodyTooLarge {
+        /// Bytes that are allowed.
+        limit: u64,
+    },
+    /// The client stopped sending its body.
+    #[error("the client sent no byte of its body for body_timeout")]
+    BodyStalled,
+    /// The client's body broke off.
+    #[error("the request body broke off or was malformed")]
+    BodyBroken,
+    /// No credentials on a path that asks for them.
+    #[error("no bearer token")]
+    NoToken,
+    /// An `Authorization` header that is not one bearer token.
+    #[error("{0}")]
+    MalformedAuthorization(&'static str),
+    /// A token that is not valid, or not any more. The text never has the token in it.
+    #[error("{0}")]
+    InvalidToken(String),
+    /// A valid token without any of the roles that the route wants.
+    #[error("none of the caller's roles may pass this route")]
+    MissingRole {
+        /// The roles of the route, as the `scope` of RFC 6750 §3.
+        wanted: String,
+    },
+    /// No route, and the caller is allowed to know.
+    #[error("no route matches")]
+    NoRoute,
+    /// The path is known, the method is not.
+    #[error("the route does not take this method")]
+    MethodNotAllowed(Vec<Method>),
+    /// No server of the upstream could be connected to.
+    #[error("cannot connect to {server}: {reason}")]
+    ConnectFailed {
+        /// The last one that was tried.
+        server: String,
+        /// What the system said.
+        reason: String,
+    },
+    /// The upstream has several servers, and none of them takes connections.
+    #[error("no server of upstream {upstream} takes connections; the last error: {reason}")]
+    NoServer {
+        /// The upstream.
+        upstream: String,
+        /// Of the server that was tried last.
+        reason: String,
+    },
+    /// The upstream broke off before it had answered, or its answer is not HTTP.
+    #[error("{server} broke off: {reason}")]
+    UpstreamBroke {
+        /// The server.
+        server: SocketAddr,
+        /// What went wrong.
+        reason: String,
+    },
+    /// The upstream did not answer in time.
+    #[error("{server} sent no response head within response_timeout = {limit:?}")]
+    UpstreamTimeout {
+        /// The server.
+        server: SocketAddr,
+        /// How long we waited.
+        limit: Duration,
+    },
+    /// The gateway itself failed. The caller learns nothing of it.
+    #[error("{0}")]
+    Internal(String),
+    /// The gateway cannot do this now.
+    #[error("{0}")]
+    Unavailable(String),
+}
+
+impl Reject {
+    /// The status of the response.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::BadRequest(_) | Self::MalformedPath(_) | Self::EncodedSlash | Self::AmbiguousPath => {
+                StatusCode::BAD_REQUEST
+            }
+            Self::MalformedAuthorization(_) | Self::BodyBroken => StatusCode::BAD_REQUEST,
+            Self::Misdirected => StatusCode::MISDIRECTED_REQUEST,
+            Self::Loop => StatusCode::LOOP_DETECTED,
+            Self::UnknownTransferCoding | Self::MethodRefused => StatusCode::NOT_IMPLEMENTED,
+            Self::UnknownExpectation => StatusCode::EXPECTATION_FAILED,
+            Self::UriTooLong { .. } => StatusCode::URI_TOO_LONG,
+            Self::TooManyHeaders { .. } => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
+            Self::BodyStalled => StatusCode::REQUEST_TIMEOUT,
+            Self::NoToken | Self::InvalidToken(_) => StatusCode::UNAUTHORIZED,
+            Self::MissingRole { .. } => StatusCode::FORBIDDEN,
+            Self::NoRoute => StatusCode::NOT_FOUND,
+            Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
+            Self::ConnectFailed { .. } | Self::UpstreamBroke { .. } => StatusCode::BAD_GATEWAY,
+            Self::UpstreamTimeout { .. } => StatusCode::GATEWAY_TIMEOUT,
+            Self::NoServer { .. } | Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// One word for logs and metrics; a closed set.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::BadRequest(_) => "bad_request",
+            Self::MalformedPath(_) => "malformed_path",
+            Self::EncodedSlash => "encoded_slash",
+            Self::AmbiguousPath => "ambiguous_path",
+            Self::Misdirected => "misdirected",
+            Self::Loop => "loop",
+            Self::UnknownTransferCoding => "unknown_transfer_coding",
+            Self::UnknownExpectation => "unknown_expectation",
+            Self::MethodRefused => "method_refused",
+            Self::UriTooLong { .. } => "uri_too_long",
+            Self::TooManyHeaders { .. } => "too_many_headers",
+            Self::BodyTooLarge { .. } => "body_too_large",
+            Self::BodyStalled => "body_stalled",
+            Self::BodyBroken => "body_broken",
+            Self::NoToken => "no_token",
+            Self::MalformedAuthorization(_) => "malformed_authorization",
+            Self::InvalidToken(_) => "invalid_token",
+            Self::MissingRole { .. } => "missing_role",
+            Self::NoRoute => "no_route",
+            Self::MethodNotAllowed(_) => "method_not_allowed",
+            Self::ConnectFailed { .. } => "connect_failed",
+            Self::NoServer { .. } => "no_server",
+            Self::UpstreamBroke { .. } => "upstream_broke",
+            Self::UpstreamTimeout { .. } => "upstream_timeout",
+            Self::Internal(_) => "internal",
+            Self::Unavailable(_) => "unavailable",
+        }
+    }
+
+    /// What the caller may know. It names no server, no role that the caller has and nothing of the token.
+    #[must_use]
+    pub fn detail(&self) -> String {
+        match self {
+            Self::BadRequest(_)
+            | Self::MalformedPath(_)
+            | Self::AmbiguousPath
+            | Self::Misdirected
+            | Self::Loop
+            | Self::UnknownTransferCoding
+            | Self::UnknownExpectation
+            | Self::MalformedAuthorization(_)
+            | Self::BodyBroken => self.to_string(),
+            Self::EncodedSlash => "the path has an encoded slash".to_owned(),
+            Self::MethodRefused => "this method is not supported".to_owned(),
+            Self::UriTooLong { limit } => format!("the request target is longer than {limit} bytes"),
+            Self::TooManyHeaders { limit } => format!("the request has more than {limit} header fields"),
+            Self::BodyTooLarge { limit } => format!("the request body is longer than {limit} bytes"),
+            Self::BodyStalled => "the request body did not arrive in time".to_owned(),
+            Self::NoToken => {
+                "this needs a bearer token: log in and send it as Authorization: Bearer".to_owned()
+            }
+            Self::InvalidToken(_) => "the token is invalid, expired or revoked: log in again".to_owned(),
+            Self::MissingRole { .. } => "the caller has none of the roles that this needs".to_owned(),
+            Self::NoRoute => "nothing is configured at this address".to_owned(),
+            Self::MethodNotAllowed(_) => "this address does not take this method".to_owned(),
+            Self::ConnectFailed { .. } | Self::UpstreamBroke { .. } => {
+                "the service behind is not reachable".to_owned()
+            }
+            Self::UpstreamTimeout { .. } => "the service behind did not answer in time".to_owned(),
+            Self::NoServer { .. } => "the service behind has no server that works".to_owned(),
+            Self::Internal(_) => "the gateway failed; its log has the request id".to_owned(),
+            Self::Unavailable(_) => "the gateway cannot do this at the moment".to_owned(),
+        }
+    }
+}
