@@ -1,0 +1,177 @@
+//! `Authorization: Bearer` → [`Caller`].
+
+use std::sync::{Arc, Mutex, PoisonError};
+
+use http::{HeaderMap, HeaderValue, header};
+
+use crate::clock::UnixTime;
+use crate::name::{Roles, Username};
+use crate::reject::Reject;
+use crate::token::{Cache, Revocations, Verified, Verifier};
+
+/// Somebody with a valid token.
+#[derive(Debug)]
+pub struct Caller {
+    username: Username,
+    roles: Roles,
+    expires: UnixTime,
+    verified: Option<Verified>,
+    user_header: HeaderValue,
+    role_header: HeaderValue,
+}
+
+impl Caller {
+    fn new(verified: Verified) -> Result<Self, Reject> {
+        let caller = Self::supposed(verified.username.clone(), verified.roles.clone(), verified.expires)?;
+        Ok(Self { verified: Some(verified), ..caller })
+    }
+
+    /// Somebody who is supposed to have logged in: for `explain`, which asks what would happen.
+    ///
+    /// # Errors
+    /// [`Reject::Internal`] if the names do not fit into a header, which their types rule out.
+    pub fn supposed(username: Username, roles: Roles, expires: UnixTime) -> Result<Self, Reject> {
+        let header =
+            |text: &str| HeaderValue::from_str(text).map_err(|error| Reject::Internal(error.to_string()));
+        let (user_header, role_header) = (header(username.as_str())?, header(&roles.to_string())?);
+        Ok(Self { username, roles, expires, verified: None, user_header, role_header })
+    }
+
+    /// The name of the user.
+    #[must_use]
+    pub fn username(&self) -> &Username {
+        &self.username
+    }
+
+    /// The roles of the user.
+    #[must_use]
+    pub fn roles(&self) -> &Roles {
+        &self.roles
+    }
+
+    /// When the token expires.
+    #[must_use]
+    pub fn expires(&self) -> UnixTime {
+        self.expires
+    }
+
+    /// What the backend gets in the user header.
+    #[must_use]
+    pub fn user_header(&self) -> &HeaderValue {
+        &self.user_header
+    }
+
+    /// What the backend gets in the role header.
+    #[must_use]
+    pub fn role_header(&self) -> &HeaderValue {
+        &self.role_header
+    }
+}
+
+/// A worker's cache of verified tokens. The lock is never contended: the cache belongs to one thread.
+pub type TokenCache = Mutex<Cache<Arc<Caller>>>;
+
+/// What it takes to check a token.
+#[derive(Clone, Copy, Debug)]
+pub struct Authenticator<'a> {
+    /// Keys and rules of the snapshot.
+    pub verifier: &'a Verifier,
+    /// What was revoked.
+    pub revocations: &'a Revocations,
+    /// The worker's cache. Everything in it was verified by this very `verifier`.
+    pub cache: &'a TokenCache,
+}
+
+impl Authenticator<'_> {
+    /// The caller behind the bearer token of a request. Revocation is checked after the cache, on every request.
+    ///
+    /// # Errors
+    /// [`Reject::NoToken`], [`Reject::MalformedAuthorization`] or [`Reject::InvalidToken`].
+    pub fn authenticate(&self, headers: &HeaderMap, now: UnixTime) -> Result<Arc<Caller>, Reject> {
+        let token = bearer_token(headers)?;
+        let caller = match self.cached(token, now) {
+            Some(caller) => caller,
+            None => self.verify(token, now)?,
+        };
+        let revoked = caller.verified.as_ref().is_none_or(|it| self.revocations.refuses(it.user, it.version));
+        if revoked {
+            return Err(Reject::InvalidToken(format!("the tokens of user {} were revoked", caller.username)));
+        }
+        Ok(caller)
+    }
+
+    fn cached(&self, token: &str, now: UnixTime) -> Option<Arc<Caller>> {
+        self.cache.lock().unwrap_or_else(PoisonError::into_inner).get(token, now)
+    }
+
+    fn verify(&self, token: &str, now: UnixTime) -> Result<Arc<Caller>, Reject> {
+        let verified =
+            self.verifier.verify(token, now).map_err(|error| Reject::InvalidToken(error.to_string()))?;
+        let until = self.verifier.accepted_until(&verified);
+        let caller = Arc::new(Caller::new(verified)?);
+        let weight = size_of::<Caller>() + 2 * (caller.user_header.len() + caller.role_header.len());
+        let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
+        cache.put(token, caller.clone(), until, weight);
+        Ok(caller)
+    }
+}
+
+/// The token of `Authorization: Bearer TOKEN` (RFC 6750 §2.1). The other two ways of that RFC, in the body and in the query, are not
+/// taken: they end up in logs and histories.
+///
+/// # Errors
+/// [`Reject::NoToken`] or [`Reject::MalformedAuthorization`].
+pub fn bearer_token(headers: &HeaderMap) -> Result<&str, Reject> {
+    let mut lines = headers.get_all(header::AUTHORIZATION).iter();
+    let Some(line) = lines.next() else { return Err(Reject::NoToken) };
+    if lines.next().is_some() {
+        return Err(Reject::MalformedAuthorization("the request has more than one Authorization header"));
+    }
+    let Some((scheme, rest)) = line.as_bytes().split_at_checked(6) else { return Err(Reject::NoToken) };
+    if !scheme.eq_ignore_ascii_case(b"bearer") || !matches!(rest.first(), None | Some(b' ')) {
+        return Err(Reject::NoToken);
+    }
+    let token = rest.trim_ascii_start();
+    let symbol = |byte: &u8| byte.is_ascii_alphanumeric() || b"-._~+/=".contains(byte);
+    if token.is_empty() || !token.iter().all(symbol) {
+        return Err(Reject::MalformedAuthorization(
+            "Authorization must be the word Bearer, a space and one token",
+        ));
+    }
+    std::str::from_utf8(token).map_err(|_| Reject::MalformedAuthorization("the token is not ASCII"))
+}
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderMap;
+
+    use super::bearer_token;
+    use crate::reject::Reject;
+
+    fn parse(lines: &[&str]) -> Result<String, Reject> {
+        let mut headers = HeaderMap::new();
+        for line in lines {
+            headers.append("authorization", line.parse().unwrap());
+        }
+        bearer_token(&headers).map(str::to_owned)
+    }
+
+    #[test]
+    fn a_bearer_token_is_found_whatever_the_case_of_the_scheme() {
+        for line in ["Bearer a.b-c_d~e+f/g=", "bearer a.b-c_d~e+f/g=", "BEARER  a.b-c_d~e+f/g="] {
+            assert_eq!(parse(&[line]).unwrap(), "a.b-c_d~e+f/g=");
+        }
+    }
+
+    #[test]
+    fn other_schemes_are_no_token_and_broken_ones_are_malformed() {
+        for lines in [&[][..], &["Basic YTpi"], &["Bearerx"], &["Bea"], &[""]] {
+            assert!(matches!(parse(lines), Err(Reject::NoToken)), "{lines:?}");
+        }
+        for lines in
+            [&["Bearer"][..], &["Bearer "], &["Bearer a b"], &["Bearer a,b"], &["Bearer a", "Bearer a"]]
+        {
+            assert!(matches!(parse(lines), Err(Reject::MalformedAuthorization(_))), "{lines:?}");
+        }
+    }
+}
