@@ -1,0 +1,165 @@
+//! The calling end of the admin socket: [`UserAdmin`] on a running gateway.
+
+use std::io::{self, ErrorKind};
+use std::os::unix::net::UnixStream as StdUnixStream;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use http::{Method, Request, StatusCode};
+use http_body_util::{BodyExt, Full};
+use hyper::body::Bytes;
+use hyper::client::conn::http1;
+use hyper_util::rt::TokioIo;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::net::UnixStream;
+use tokio::runtime::{Builder, Runtime};
+
+use super::TokenView;
+use super::wire::{Change, NewUser, USERS, VERIFY, VerifyToken};
+use crate::identity::{AdminError, UserAdmin, UserView};
+use crate::name::{Roles, Username};
+use crate::secret::Secret;
+
+/// A gateway that takes longer than this is not going to answer.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// Why there is no client.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// Nobody listens: no gateway runs on this data directory.
+    #[error("no gateway runs on this data directory")]
+    NotRunning,
+    /// The socket cannot be used.
+    #[error("cannot reach the running gateway over {path}: {source}")]
+    Failed {
+        /// The socket.
+        path: String,
+        /// What the system said; "permission denied" means that only the gateway's own user and root may.
+        source: io::Error,
+    },
+}
+
+/// A running gateway. Blocking, for the command line.
+#[derive(Debug)]
+pub struct Client {
+    socket: PathBuf,
+    runtime: Runtime,
+}
+
+impl Client {
+    /// Finds out whether a gateway listens on the socket.
+    ///
+    /// # Errors
+    /// [`ConnectError`].
+    pub fn connect(socket: &Path) -> Result<Self, ConnectError> {
+        let fail = |source| ConnectError::Failed { path: socket.display().to_string(), source };
+        match StdUnixStream::connect(socket) {
+            Ok(_) => {}
+            Err(error) if nobody_listens(&error) => return Err(ConnectError::NotRunning),
+            Err(error) => return Err(fail(error)),
+        }
+        let runtime = Builder::new_current_thread().enable_all().build().map_err(fail)?;
+        Ok(Self { socket: socket.to_owned(), runtime })
+    }
+
+    /// Whom a token speaks for, as the gateway sees it.
+    ///
+    /// # Errors
+    /// [`AdminError::Invalid`] says why the token is not valid.
+    pub fn verify_token(&self, token: &str) -> Result<TokenView, AdminError> {
+        self.call(&Method::POST, VERIFY, &VerifyToken { token: token.to_owned() })
+    }
+
+    fn change(&self, username: &Username, change: &Change) -> Result<UserView, AdminError> {
+        self.call(&Method::PATCH, &format!("{USERS}/{username}"), change)
+    }
+
+    fn call<T: DeserializeOwned>(
+        &self,
+        method: &Method,
+        path: &str,
+        body: &impl Serialize,
+    ) -> Result<T, AdminError> {
+        let body = serde_json::to_vec(body).map_err(unavailable)?;
+        let exchange = self.runtime.block_on(async {
+            tokio::time::timeout(PATIENCE, exchange(&self.socket, method, path, body)).await
+        });
+        let (status, body) = exchange.map_err(unavailable)?.map_err(unavailable)?;
+        if status == StatusCode::OK {
+            return serde_json::from_slice(&body).map_err(unavailable);
+        }
+        Err(serde_json::from_slice(&body).unwrap_or_else(|_| unavailable(format!("it answered {status}"))))
+    }
+}
+
+/// A socket file without a listener is what a killed gateway leaves behind. Where a file is in the directory's place, or the path
+/// is too long for a socket, no gateway can listen; what is wrong with the directory itself, opening the store tells best.
+fn nobody_listens(error: &io::Error) -> bool {
+    use ErrorKind::{ConnectionRefused, InvalidInput, NotADirectory, NotFound};
+    matches!(error.kind(), NotFound | ConnectionRefused | NotADirectory | InvalidInput)
+}
+
+fn unavailable(error: impl std::fmt::Display) -> AdminError {
+    AdminError::Unavailable {
+        reason: format!("the running gateway gave no answer that can be understood: {error}"),
+    }
+}
+
+type Failure = Box<dyn std::error::Error + Send + Sync>;
+
+async fn exchange(
+    socket: &Path,
+    method: &Method,
+    path: &str,
+    body: Vec<u8>,
+) -> Result<(StatusCode, Bytes), Failure> {
+    let stream = UnixStream::connect(socket).await?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    let driver = tokio::spawn(connection);
+    let request = Request::builder()
+        .method(method)
+        .uri(path)
+        .header("host", "admin")
+        .body(Full::new(Bytes::from(body)))?;
+    let response = sender.send_request(request).await?;
+    let status = response.status();
+    let body = response.into_body().collect().await?.to_bytes();
+    driver.abort();
+    Ok((status, body))
+}
+
+impl UserAdmin for Client {
+    fn add(&self, username: &Username, roles: Roles, password: Secret) -> Result<UserView, AdminError> {
+        let new = NewUser { username: username.clone(), roles, password: password.expose().to_owned() };
+        self.call(&Method::POST, USERS, &new)
+    }
+
+    fn list(&self) -> Result<Vec<UserView>, AdminError> {
+        self.call(&Method::GET, USERS, &())
+    }
+
+    fn show(&self, username: &Username) -> Result<UserView, AdminError> {
+        self.call(&Method::GET, &format!("{USERS}/{username}"), &())
+    }
+
+    fn set_roles(&self, username: &Username, roles: Roles) -> Result<UserView, AdminError> {
+        self.change(username, &Change::Roles(roles))
+    }
+
+    fn set_password(&self, username: &Username, password: Secret) -> Result<UserView, AdminError> {
+        self.change(username, &Change::Password(password.expose().to_owned()))
+    }
+
+    fn set_enabled(&self, username: &Username, enabled: bool) -> Result<UserView, AdminError> {
+        self.change(username, &Change::Enabled(enabled))
+    }
+
+    fn rename(&self, from: &Username, to: &Username) -> Result<UserView, AdminError> {
+        self.change(from, &Change::Username(to.clone()))
+    }
+
+    fn remove(&self, username: &Username) -> Result<(), AdminError> {
+        self.call(&Method::DELETE, &format!("{USERS}/{username}"), &())
+    }
+}

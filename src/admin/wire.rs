@@ -1,0 +1,67 @@
+//! What goes over the admin socket: JSON, the same types on both sides.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::identity::AdminError;
+use crate::name::{Roles, Username};
+
+/// The users.
+pub(super) const USERS: &str = "/admin/v1/users";
+/// `POST`: what a token says, if it is valid.
+pub(super) const VERIFY: &str = "/admin/v1/verify";
+
+/// `POST /admin/v1/users`
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewUser {
+    pub(super) username: Username,
+    pub(super) roles: Roles,
+    pub(super) password: String,
+}
+
+/// `PATCH /admin/v1/users/NAME`: exactly one change.
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub(super) enum Change {
+    Username(Username),
+    Roles(Roles),
+    Password(String),
+    Enabled(bool),
+}
+
+/// `POST /admin/v1/verify`
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct VerifyToken {
+    pub(super) token: String,
+}
+
+/// Whom a token speaks for.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct TokenView {
+    /// The user.
+    pub username: Username,
+    /// The roles in the token.
+    pub roles: Roles,
+    /// When it expires, in seconds since the epoch.
+    pub expires_at: u64,
+}
+
+/// Neither passwords nor tokens are ever printed.
+impl fmt::Debug for NewUser {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("NewUser").field("username", &self.username).finish_non_exhaustive()
+    }
+}
+
+/// The status that goes with an error. The body is the error itself.
+pub(super) fn status_of(error: &AdminError) -> http::StatusCode {
+    match error {
+        AdminError::NotFound { .. } => http::StatusCode::NOT_FOUND,
+        AdminError::Exists { .. } => http::StatusCode::CONFLICT,
+        AdminError::Invalid { .. } => http::StatusCode::UNPROCESSABLE_ENTITY,
+        AdminError::Busy { .. } | AdminError::Unavailable { .. } => http::StatusCode::SERVICE_UNAVAILABLE,
+    }
+}

@@ -1,0 +1,90 @@
+//! Documents by which clients find their way: they change with the configuration only, so they are rendered once.
+
+use bytes::Bytes;
+use http::{HeaderValue, Response, StatusCode, header};
+use serde::Serialize;
+
+use super::Provider;
+use crate::auth::Permit;
+use crate::body::ResponseBody;
+use crate::config::Config;
+use crate::inbound::Inbound;
+
+/// A rendered document with its validator.
+#[derive(Debug)]
+pub(super) struct Document {
+    body: Bytes,
+    kind: HeaderValue,
+    tag: HeaderValue,
+}
+
+impl Document {
+    pub(super) fn new(body: Bytes, kind: HeaderValue) -> Self {
+        let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &body);
+        let hex: String = digest.as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+        let tag = HeaderValue::try_from(format!("\"{hex}\"")).unwrap_or(HeaderValue::from_static("\"\""));
+        Self { body, kind, tag }
+    }
+
+    /// RFC 9110 §13.1.2: 304 for a client that has this very document.
+    fn response<B>(&self, inbound: &Inbound<B>) -> Response<ResponseBody> {
+        let known = inbound.headers().get_all(header::IF_NONE_MATCH).iter().any(|value| value == self.tag);
+        let body = if known { ResponseBody::empty() } else { ResponseBody::full(self.body.clone()) };
+        let mut response = Response::new(body);
+        *response.status_mut() = if known { StatusCode::NOT_MODIFIED } else { StatusCode::OK };
+        let headers = response.headers_mut();
+        headers.insert(header::ETAG, self.tag.clone());
+        // Short enough that a new key is seen long before the old one is gone.
+        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=300"));
+        if !known {
+            headers.insert(header::CONTENT_TYPE, self.kind.clone());
+        }
+        response
+    }
+}
+
+/// `GET /.well-known/jwks.json`: the public keys (RFC 7517 §5). Empty with HS256, whose key is not public.
+#[must_use]
+pub fn jwks(
+    _: Permit<'_>,
+    inbound: &Inbound<crate::body::RequestBody>,
+    provider: &Provider,
+) -> Response<ResponseBody> {
+    provider.jwks.response(inbound)
+}
+
+/// `GET /.well-known/oauth-authorization-server` (RFC 8414 §3).
+#[must_use]
+pub fn metadata(
+    _: Permit<'_>,
+    inbound: &Inbound<crate::body::RequestBody>,
+    provider: &Provider,
+) -> Response<ResponseBody> {
+    provider.metadata.response(inbound)
+}
+
+/// RFC 8414 §2.
+#[derive(Serialize)]
+struct Metadata<'a> {
+    issuer: &'a str,
+    token_endpoint: String,
+    jwks_uri: String,
+    /// Required by the RFC even where there is no authorization endpoint.
+    response_types_supported: [&'a str; 0],
+    grant_types_supported: [&'a str; 1],
+    token_endpoint_auth_methods_supported: [&'a str; 1],
+}
+
+pub(super) fn render_metadata(config: &Config) -> Vec<u8> {
+    let issuer = config.token.issuer.as_str();
+    let base = issuer.trim_end_matches('/');
+    let metadata = Metadata {
+        issuer,
+        token_endpoint: format!("{base}{}", config.server.token_path),
+        jwks_uri: format!("{base}/.well-known/jwks.json"),
+        response_types_supported: [],
+        grant_types_supported: ["password"],
+        token_endpoint_auth_methods_supported: ["none"],
+    };
+    serde_json::to_vec(&metadata).unwrap_or_default()
+}

@@ -1,0 +1,203 @@
+//! The refusals of the token endpoint, in the form of RFC 6749 §5.2.
+
+use std::borrow::Cow;
+use std::time::Duration;
+
+use http::header::{CACHE_CONTROL, CONTENT_TYPE, PRAGMA, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::{HeaderValue, Response, StatusCode};
+use serde::Serialize;
+
+/// Why there is no token. The texts in it are for the client; what the operator needs is logged where it is known.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum OAuthError {
+    /// A parameter is missing, repeated or malformed.
+    #[error("{0}")]
+    InvalidRequest(Cow<'static, str>),
+    /// The client is unknown, or did not prove that it is itself.
+    #[error("the client could not be authenticated")]
+    InvalidClient(ClientAuth),
+    /// Username or password is wrong, or the user may not log in. Which of them is nobody's business.
+    #[error("the username or the password is wrong")]
+    InvalidGrant,
+    /// This client may not use this grant.
+    #[error("this client may not use this grant type")]
+    UnauthorizedClient,
+    /// `grant_type` is none that is offered.
+    #[error("this grant type is not supported")]
+    UnsupportedGrantType,
+    /// The scope is malformed, or more than the client may have.
+    #[error("the scope is malformed or more than may be granted")]
+    InvalidScope,
+    /// Too many logins wait already. The same request may pass after this time.
+    #[error("too many logins at the moment; try again later")]
+    Busy(Duration),
+    /// We cannot answer, and it is not the client's fault: the store failed.
+    #[error("the token endpoint failed; try again later")]
+    Failed,
+}
+
+/// How a client tried to authenticate.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ClientAuth {
+    /// By an `Authorization` header: the answer then has to name the scheme.
+    Header,
+    /// By parameters of the body, or not at all.
+    Body,
+}
+
+#[derive(Serialize)]
+struct Body<'a> {
+    error: &'a str,
+    error_description: &'a str,
+}
+
+impl OAuthError {
+    /// An `invalid_request` with a text that says what is wrong.
+    pub(super) fn invalid_request(description: impl Into<Cow<'static, str>>) -> Self {
+        Self::InvalidRequest(description.into())
+    }
+
+    /// The value of `error`. `temporarily_unavailable` and `server_error` are those of RFC 6749 §4.1.2.1: §5.2 has no code for
+    /// what is not the client's fault.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        match self {
+            Self::InvalidRequest(_) => "invalid_request",
+            Self::InvalidClient(_) => "invalid_client",
+            Self::InvalidGrant => "invalid_grant",
+            Self::UnauthorizedClient => "unauthorized_client",
+            Self::UnsupportedGrantType => "unsupported_grant_type",
+            Self::InvalidScope => "invalid_scope",
+            Self::Busy(_) => "temporarily_unavailable",
+            Self::Failed => "server_error",
+        }
+    }
+
+    /// The status of the answer. A wrong password is 400, not 401: it is the grant that is bad.
+    #[must_use]
+    pub fn status(&self) -> StatusCode {
+        match self {
+            Self::InvalidClient(_) => StatusCode::UNAUTHORIZED,
+            Self::InvalidRequest(_)
+            | Self::InvalidGrant
+            | Self::UnauthorizedClient
+            | Self::UnsupportedGrantType
+            | Self::InvalidScope => StatusCode::BAD_REQUEST,
+            Self::Busy(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Failed => StatusCode::INTERNAL_SERVER_ERROR,
+        }
+    }
+
+    /// `error_description`, in the alphabet that RFC 6749 §5.2 allows.
+    #[must_use]
+    pub fn description(&self) -> String {
+        self.to_string().chars().map(allowed).collect()
+    }
+
+    /// The JSON object of the answer's body.
+    #[must_use]
+    pub fn body(&self) -> String {
+        let description = self.description();
+        let body = Body { error: self.code(), error_description: &description };
+        // Two plain strings into memory: there is nothing here that could fail.
+        serde_json::to_string(&body).unwrap_or_default()
+    }
+
+    /// The whole answer. It must not be stored by any cache (RFC 6749 §5.1).
+    #[must_use]
+    pub fn response(&self) -> Response<String> {
+        let mut response = Response::new(self.body());
+        *response.status_mut() = self.status();
+        let headers = response.headers_mut();
+        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        headers.insert(PRAGMA, HeaderValue::from_static("no-cache"));
+        match self {
+            Self::InvalidClient(ClientAuth::Header) => {
+                let challenge = HeaderValue::from_static(r#"Basic realm="portcullis", charset="UTF-8""#);
+                headers.insert(WWW_AUTHENTICATE, challenge);
+            }
+            Self::Busy(span) => {
+                headers.insert(RETRY_AFTER, HeaderValue::from(whole_seconds(*span)));
+            }
+            Self::InvalidClient(ClientAuth::Body)
+            | Self::InvalidRequest(_)
+            | Self::InvalidGrant
+            | Self::UnauthorizedClient
+            | Self::UnsupportedGrantType
+            | Self::InvalidScope
+            | Self::Failed => {}
+        }
+        response
+    }
+}
+
+/// RFC 6749 §5.2: `%x20-21 / %x23-5B / %x5D-7E`, which is printable ASCII without the quote and the backslash.
+fn allowed(character: char) -> char {
+    match character {
+        '"' => '\'',
+        '\\' => '/',
+        ' '..='~' => character,
+        _ => '?',
+    }
+}
+
+/// Rounded up and never 0, since that would invite an attempt at once.
+fn whole_seconds(span: Duration) -> u64 {
+    span.as_secs().saturating_add(u64::from(span.subsec_nanos() > 0)).max(1)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
+
+    use super::{ClientAuth, OAuthError};
+
+    #[test]
+    fn codes_and_statuses_are_those_of_the_standard() {
+        let cases = [
+            (OAuthError::invalid_request("x"), 400, "invalid_request"),
+            (OAuthError::InvalidClient(ClientAuth::Body), 401, "invalid_client"),
+            (OAuthError::InvalidGrant, 400, "invalid_grant"),
+            (OAuthError::UnauthorizedClient, 400, "unauthorized_client"),
+            (OAuthError::UnsupportedGrantType, 400, "unsupported_grant_type"),
+            (OAuthError::InvalidScope, 400, "invalid_scope"),
+            (OAuthError::Busy(Duration::ZERO), 503, "temporarily_unavailable"),
+            (OAuthError::Failed, 500, "server_error"),
+        ];
+        for (error, status, code) in cases {
+            let response = error.response();
+            assert_eq!(response.status(), status, "{error:?}");
+            let start = format!(r#"{{"error":"{code}","error_description":""#);
+            assert!(response.body().starts_with(&start), "{}", response.body());
+            assert_eq!(response.headers()["content-type"], "application/json");
+            assert_eq!(response.headers()["cache-control"], "no-store");
+            assert_eq!(response.headers()["pragma"], "no-cache");
+            assert_eq!(response.headers().contains_key(RETRY_AFTER), status == 503);
+            assert!(!response.headers().contains_key(WWW_AUTHENTICATE));
+        }
+    }
+
+    #[test]
+    fn a_description_keeps_to_its_alphabet() {
+        let error = OAuthError::invalid_request("\"a\"\\b\r\n\0ä\u{7f}~!");
+        assert_eq!(error.description(), "'a'/b?????~!");
+        assert_eq!(error.body(), r#"{"error":"invalid_request","error_description":"'a'/b?????~!"}"#);
+    }
+
+    #[test]
+    fn a_client_that_used_a_header_is_told_the_scheme() {
+        let response = OAuthError::InvalidClient(ClientAuth::Header).response();
+        assert_eq!(response.headers()[WWW_AUTHENTICATE], r#"Basic realm="portcullis", charset="UTF-8""#);
+    }
+
+    #[test]
+    fn retry_after_is_rounded_up_and_never_zero() {
+        for (millis, seconds) in [(0, "1"), (1, "1"), (1000, "1"), (1001, "2"), (59_999, "60")] {
+            let response = OAuthError::Busy(Duration::from_millis(millis)).response();
+            assert_eq!(response.headers()[RETRY_AFTER], seconds);
+        }
+    }
+}

@@ -1,0 +1,41 @@
+//! What the endpoints need of the control plane.
+
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::HeaderValue;
+use tokio::runtime::Handle;
+
+use super::discovery::{self, Document};
+use crate::config::Config;
+use crate::identity::Login;
+use crate::token::{Issuer, KeyRing};
+
+/// The authorization server. Part of the snapshot; `login` outlives it.
+#[derive(Debug)]
+pub struct Provider {
+    pub(super) login: Arc<Login>,
+    pub(super) issuer: Issuer,
+    pub(super) ring: Arc<KeyRing>,
+    /// Where work runs that blocks or takes long.
+    pub(super) control: Handle,
+    pub(super) metadata: Document,
+    pub(super) jwks: Document,
+}
+
+impl Provider {
+    /// The provider of a configuration. Its documents are rendered here, once.
+    #[must_use]
+    pub fn new(config: &Config, login: Arc<Login>, ring: Arc<KeyRing>, control: Handle) -> Self {
+        let issuer = Issuer::new(&config.token.issuer, &config.token.audience, config.token.access_ttl);
+        let metadata = Document::new(
+            Bytes::from(discovery::render_metadata(config)),
+            HeaderValue::from_static("application/json"),
+        );
+        let jwks = Document::new(
+            Bytes::from(ring.jwks_json()),
+            HeaderValue::from_static("application/jwk-set+json"),
+        );
+        Self { login, issuer, ring, control, metadata, jwks }
+    }
+}
