@@ -1,0 +1,292 @@
+//! One request and its response, from the first to the last byte: what becomes the access record.
+
+use std::net::SocketAddr;
+use std::pin::Pin;
+use std::sync::Arc;
+use std::task::{Context, Poll};
+use std::time::{Duration, Instant};
+
+use bytes::Bytes;
+use http::uri::PathAndQuery;
+use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
+use http_body::{Body, Frame, SizeHint};
+
+use super::connection::Connection;
+use super::worker::Worker;
+use crate::auth::Caller;
+use crate::body::{BodyError, Meter, RequestBody, ResponseBody};
+use crate::clock;
+use crate::config::{Endpoint, Route, Target};
+use crate::inbound::{Arrival, Inbound, REQUEST_ID, RequestId};
+use crate::observe::AccessRecord;
+use crate::peer::ClientIp;
+use crate::proxy::Tunnel;
+use crate::reject::{Form, Reject};
+use crate::route::Found;
+
+/// The client went away before there was a response. Not a status of HTTP; it is what nginx logs, and log readers know it.
+const CLIENT_CLOSED: u16 = 499;
+
+/// An exchange. When it is dropped, the access record is written, however it ended.
+pub(super) struct Exchange(Box<State>);
+
+struct State {
+    worker: Arc<Worker>,
+    connection: Arc<Connection>,
+    arrival: Arrival,
+    started: Instant,
+    first_byte: Option<Duration>,
+    request_id: RequestId,
+    method: Method,
+    version: Version,
+    target: Option<PathAndQuery>,
+    host: Option<HeaderValue>,
+    user_agent: Option<HeaderValue>,
+    client: ClientIp,
+    caller: Option<Arc<Caller>>,
+    route: Option<Arc<Route>>,
+    server: Option<SocketAddr>,
+    received: Option<Arc<Meter>>,
+    tunnelled: u64,
+    sent: u64,
+    status: u16,
+    reason: Option<String>,
+    complete: bool,
+}
+
+impl Exchange {
+    pub(super) fn begin<B>(
+        worker: &Arc<Worker>,
+        connection: &Arc<Connection>,
+        arrival: Arrival,
+        request_id: &RequestId,
+        request: &Request<B>,
+    ) -> Self {
+        connection.begin();
+        Self(Box::new(State {
+            worker: worker.clone(),
+            connection: connection.clone(),
+            arrival,
+            started: clock::monotonic(),
+            first_byte: None,
+            request_id: request_id.clone(),
+            method: request.method().clone(),
+            version: request.version(),
+            target: request.uri().path_and_query().cloned(),
+            host: request.headers().get(header::HOST).cloned(),
+            user_agent: request.headers().get(header::USER_AGENT).cloned(),
+            client: ClientIp(arrival.peer.ip()),
+            caller: None,
+            route: None,
+            server: None,
+            received: None,
+            tunnelled: 0,
+            sent: 0,
+            status: CLIENT_CLOSED,
+            reason: None,
+            complete: false,
+        }))
+    }
+
+    pub(super) fn note_inbound<B>(&mut self, inbound: &Inbound<B>) {
+        self.0.client = inbound.client();
+        self.0.host = Some(inbound.authority().clone());
+        self.0.target = Some(inbound.path().path_and_query().clone());
+    }
+
+    pub(super) fn note_route(&mut self, found: &Found<'_, Arc<Route>>) {
+        if let Found::Route(route) = found {
+            self.0.route = Some(Arc::clone(route));
+        }
+    }
+
+    pub(super) fn note_caller(&mut self, caller: &Arc<Caller>) {
+        self.0.caller = Some(caller.clone());
+    }
+
+    pub(super) fn note_body(&mut self, body: &RequestBody) {
+        self.0.received = body.meter();
+    }
+
+    pub(super) fn note_server(&mut self, server: SocketAddr) {
+        self.0.server = Some(server);
+    }
+
+    /// The response begins.
+    pub(super) fn respond(mut self, mut response: Response<ResponseBody>) -> Response<Tracked> {
+        self.0.status = response.status().as_u16();
+        self.0.first_byte = Some(clock::monotonic().saturating_duration_since(self.0.started));
+        response.headers_mut().insert(REQUEST_ID, self.0.request_id.as_header().clone());
+        Tracked::begin(self, response)
+    }
+
+    /// The response is a refusal.
+    pub(super) fn refuse(mut self, reject: &Reject, form: Form) -> Response<Tracked> {
+        let text = format!("{}: {reject}", reject.code());
+        if matches!(reject, Reject::Internal(_)) {
+            tracing::error!(request.id = self.0.request_id.as_str(), error = %reject, "a request failed inside the gateway");
+        }
+        self.0.reason = Some(text);
+        let response = reject.response(form, self.0.request_id.as_str());
+        self.respond(response)
+    }
+
+    /// The response is a `101`; the exchange goes on until the WebSocket has ended.
+    pub(super) fn respond_and_tunnel(
+        mut self,
+        mut response: Response<ResponseBody>,
+        tunnel: Tunnel,
+    ) -> Response<Tracked> {
+        self.0.status = StatusCode::SWITCHING_PROTOCOLS.as_u16();
+        self.0.first_byte = Some(clock::monotonic().saturating_duration_since(self.0.started));
+        response.headers_mut().insert(REQUEST_ID, self.0.request_id.as_header().clone());
+        tokio::spawn(async move {
+            match tunnel.run().await {
+                Ok(traffic) => {
+                    (self.0.tunnelled, self.0.sent) = (traffic.received, traffic.sent);
+                    self.0.complete = true;
+                }
+                Err(error) => self.0.reason = Some(format!("tunnel: {error}")),
+            }
+        });
+        response.map(|body| Tracked { body, exchange: None, owes: false })
+    }
+}
+
+impl Drop for Exchange {
+    fn drop(&mut self) {
+        let state = &self.0;
+        state.connection.end();
+        if !state.is_probe()
+            && let Some(access) = state.worker.access()
+        {
+            access.record(&state.record());
+        }
+    }
+}
+
+impl State {
+    /// Probes come every few seconds from every load balancer, and say nothing.
+    fn is_probe(&self) -> bool {
+        let target = self.route.as_ref().map(|route| route.target);
+        matches!(target, Some(Target::Local(Endpoint::Health | Endpoint::Ready)))
+    }
+
+    fn record(&self) -> AccessRecord<'_> {
+        let total = clock::monotonic().saturating_duration_since(self.started);
+        AccessRecord {
+            time: self.arrival.time,
+            request_id: self.request_id.as_str(),
+            client: self.client.0,
+            user: self.caller.as_ref().map(|caller| caller.username().as_str()),
+            roles: self.caller.as_ref().and_then(|caller| caller.role_header().to_str().ok()),
+            method: self.method.as_str(),
+            host: self.host.as_ref().and_then(|host| host.to_str().ok()).unwrap_or_default(),
+            path: self.target.as_ref().map_or("", |target| target.path()),
+            query: self.target.as_ref().and_then(|target| target.query()),
+            protocol: if self.version == Version::HTTP_2 {
+                "HTTP/2"
+            } else if self.version == Version::HTTP_10 {
+                "HTTP/1.0"
+            } else {
+                "HTTP/1.1"
+            },
+            route: self.route.as_ref().map(|route| route.name.as_str()),
+            status: self.status,
+            bytes_in: self.received.as_ref().map_or(self.tunnelled, |meter| meter.bytes()),
+            bytes_out: self.sent,
+            ttfb: self.first_byte.unwrap_or(total),
+            total,
+            upstream: self.server,
+            reason: self.reason.as_deref().or(if self.status == CLIENT_CLOSED {
+                Some("the client went away")
+            } else {
+                None
+            }),
+            user_agent: self.user_agent.as_ref().map(HeaderValue::as_bytes),
+            complete: self.complete,
+        }
+    }
+}
+
+/// A response body that keeps its exchange alive and counts what is sent.
+pub struct Tracked {
+    body: ResponseBody,
+    exchange: Option<Exchange>,
+    /// Whether the client has yet to take what it was given last. Only an HTTP/2 client can be slow without our socket noticing.
+    owes: bool,
+}
+
+impl Tracked {
+    fn begin(exchange: Exchange, response: Response<ResponseBody>) -> Response<Self> {
+        let state = &exchange.0;
+        let has_body = !response.body().is_end_stream();
+        // HTTP/1.0 ends a body of unknown length by closing, and so would a body that breaks off (RFC 9112 §8).
+        state.connection.set_open_ended(
+            has_body && state.version == Version::HTTP_10 && response.body().size_hint().exact().is_none(),
+        );
+        let owes = has_body && state.version == Version::HTTP_2;
+        if owes {
+            state.connection.owe();
+        }
+        response.map(|body| Self { body, exchange: Some(exchange), owes })
+    }
+
+    fn settle(&mut self) {
+        if let Some(exchange) = &self.exchange
+            && std::mem::take(&mut self.owes)
+        {
+            exchange.0.connection.settle();
+        }
+    }
+}
+
+impl Body for Tracked {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = self.get_mut();
+        this.settle();
+        let next = std::task::ready!(Pin::new(&mut this.body).poll_frame(cx));
+        if let Some(exchange) = &mut this.exchange {
+            if next.is_some() && exchange.0.version == Version::HTTP_2 {
+                exchange.0.connection.owe();
+                this.owes = true;
+            }
+            match &next {
+                Some(Ok(frame)) => exchange.0.sent += frame.data_ref().map_or(0, |data| data.len() as u64),
+                Some(Err(error)) => {
+                    exchange.0.reason = Some(format!("the upstream's response broke off: {error}"))
+                }
+                None => {}
+            }
+        }
+        Poll::Ready(next)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.body.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.body.size_hint()
+    }
+}
+
+impl Drop for Tracked {
+    fn drop(&mut self) {
+        self.settle();
+        if let Some(exchange) = &mut self.exchange {
+            let state = &mut exchange.0;
+            // The answer to HEAD is complete without its body.
+            state.complete = self.body.is_end_stream() || state.method == Method::HEAD;
+            if state.complete {
+                state.connection.set_open_ended(false);
+            }
+        }
+    }
+}

@@ -1,0 +1,35 @@
+//! Local endpoints: answered by the gateway itself, under the same rules as everything else.
+
+use http::{Response, StatusCode};
+
+use super::Snapshot;
+use crate::auth::Permit;
+use crate::body::{RequestBody, ResponseBody};
+use crate::config::Endpoint;
+use crate::inbound::Inbound;
+use crate::reject::Reject;
+use crate::{account, health, oauth};
+
+/// Answers. The permit is used up, as it is when a request is forwarded.
+pub(super) async fn serve(
+    endpoint: Endpoint,
+    permit: Permit<'_>,
+    inbound: Inbound<RequestBody>,
+    snapshot: &Snapshot,
+) -> Result<Response<ResponseBody>, Reject> {
+    match endpoint {
+        Endpoint::Token => oauth::token(permit, inbound, &snapshot.provider).await,
+        Endpoint::Jwks => Ok(oauth::jwks(permit, &inbound, &snapshot.provider)),
+        Endpoint::Metadata => Ok(oauth::metadata(permit, &inbound, &snapshot.provider)),
+        Endpoint::Me => account::me(&permit),
+        Endpoint::Health => Ok(health::alive(permit)),
+        Endpoint::Ready => Ok(health::ready(permit, &snapshot.health)),
+    }
+}
+
+/// The answer to an `OPTIONS` that must not be forwarded (RFC 9110 §7.6.2).
+pub(super) fn last_hop(_: Permit<'_>) -> Response<ResponseBody> {
+    let mut response = Response::new(ResponseBody::empty());
+    *response.status_mut() = StatusCode::NO_CONTENT;
+    response
+}

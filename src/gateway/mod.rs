@@ -1,0 +1,131 @@
+//! The path of a request, from its parsed head to the end of its response. **Read this file first.**
+//!
+//! [`handle`] answers every request with exactly one response and one access record. `serve` is the path itself, top to bottom.
+
+mod connection;
+mod exchange;
+mod local;
+mod snapshot;
+mod worker;
+
+use std::sync::Arc;
+
+use http::{Request, Response, Version};
+use http_body::Body;
+use hyper::body::Incoming;
+
+pub use connection::{Connection, Protocol};
+pub use exchange::Tracked;
+pub use snapshot::{Shared, Snapshot};
+pub use worker::{View, Worker};
+
+use crate::auth::{self, Authenticator};
+use crate::body::{RequestBody, ResponseBody};
+use crate::clock;
+use crate::config::Target;
+use crate::gateway::exchange::Exchange;
+use crate::inbound::{Arrival, Inbound, RequestId};
+use crate::proxy::{self, Forwarded, Tunnel, Way};
+use crate::reject::{Form, Reject};
+
+/// Answers one request. Never fails: a refusal is a response too.
+pub async fn handle(
+    worker: Arc<Worker>,
+    connection: Arc<Connection>,
+    request: Request<Incoming>,
+) -> Response<Tracked> {
+    let view = worker.view();
+    let arrival = Arrival { peer: connection.peer(), local: connection.local(), time: clock::now() };
+    let form = Form::of(request.version(), request.headers());
+    let id = RequestId::accept_or_make(request.headers(), arrival, &view.snapshot.limits, worker.ids());
+    let mut exchange = Exchange::begin(&worker, &connection, arrival, &id, &request);
+    if let Some(interim) = connection.interim() {
+        interim.open();
+    }
+    let has_body = !request.body().is_end_stream();
+    let outcome = serve(&worker, &view, &connection, request, arrival, id, &mut exchange).await;
+    if let Some(interim) = connection.interim() {
+        interim.close();
+    }
+    connection.set_refused_body(has_body && outcome.is_err());
+    match outcome {
+        Ok(Served { response, tunnel: None }) => exchange.respond(response),
+        Ok(Served { response, tunnel: Some(tunnel) }) => exchange.respond_and_tunnel(response, tunnel),
+        Err(reject) => exchange.refuse(&reject, form),
+    }
+}
+
+/// What the path of a request ends with.
+struct Served {
+    response: Response<ResponseBody>,
+    tunnel: Option<Tunnel>,
+}
+
+/// The path of a request.
+async fn serve(
+    worker: &Worker,
+    view: &View,
+    connection: &Connection,
+    request: Request<Incoming>,
+    arrival: Arrival,
+    id: RequestId,
+    exchange: &mut Exchange,
+) -> Result<Served, Reject> {
+    let snapshot = &*view.snapshot;
+    let inbound = Inbound::parse(arrival, request, id, &snapshot.limits)?;
+    exchange.note_inbound(&inbound);
+
+    let found = snapshot.routes().find(inbound.host().as_str(), inbound.path(), inbound.method());
+    exchange.note_route(&found);
+    let permit = auth::authorize(found, inbound.path(), || {
+        let authenticator = Authenticator {
+            verifier: &snapshot.verifier,
+            revocations: worker.revocations(),
+            cache: worker.tokens(),
+        };
+        let caller = authenticator.authenticate(inbound.headers(), arrival.time)?;
+        exchange.note_caller(&caller);
+        Ok(caller)
+    })?;
+
+    let inbound = admit_body(inbound, permit.route().max_body, snapshot)?;
+    exchange.note_body(&inbound.body);
+
+    match permit.target() {
+        Target::Local(endpoint) => {
+            let response = local::serve(endpoint, permit, inbound, snapshot).await?;
+            Ok(Served { response, tunnel: None })
+        }
+        Target::Upstream(_) if proxy::is_for_this_hop(inbound.method(), inbound.headers()) => {
+            Ok(Served { response: local::last_hop(permit), tunnel: None })
+        }
+        Target::Upstream(index) => {
+            let upstream = view.upstream(index)?;
+            let way = Way {
+                upstream,
+                policy: &snapshot.headers,
+                trailers: &snapshot.trailers,
+                // RFC 9110 §15.2: HTTP/1.0 has no interim responses.
+                interim: connection.interim().filter(|_| inbound.head.version == Version::HTTP_11),
+                new_trace: worker.ids().random(),
+            };
+            let Forwarded { response, server, tunnel } = proxy::forward(permit, inbound, way).await?;
+            exchange.note_server(server);
+            Ok(Served { response, tunnel })
+        }
+    }
+}
+
+/// Bounds the body. One that says itself that it is too long is refused before a byte of it is read.
+fn admit_body(
+    inbound: Inbound<Incoming>,
+    limit: u64,
+    snapshot: &Snapshot,
+) -> Result<Inbound<RequestBody>, Reject> {
+    if inbound.body.size_hint().lower() > limit {
+        return Err(Reject::BodyTooLarge { limit });
+    }
+    let (version, patience, trailers) =
+        (inbound.head.version, snapshot.body_timeout, snapshot.trailers.clone());
+    Ok(inbound.map_body(|body| RequestBody::new(body, version, limit, patience, trailers)))
+}

@@ -1,0 +1,88 @@
+//! What stands between the control plane, which builds it whole, and the data plane, which only reads it.
+
+use std::fmt;
+use std::sync::Arc;
+use std::time::Duration;
+
+use arc_swap::ArcSwap;
+
+use crate::body::TrailerFilter;
+use crate::config::{Config, Route};
+use crate::health::Health;
+use crate::inbound::Limits;
+use crate::oauth::Provider;
+use crate::proxy::HeaderPolicy;
+use crate::route::Table;
+use crate::token::{Revocations, Verifier};
+
+/// Everything that a request is decided by. Immutable.
+pub struct Snapshot {
+    /// The file it was built from.
+    pub config: Arc<Config>,
+    /// What a request may be.
+    pub limits: Limits,
+    /// Silence that is allowed in a request body.
+    pub body_timeout: Duration,
+    /// The header rules.
+    pub headers: Arc<HeaderPolicy>,
+    /// The header rules, for trailers.
+    pub trailers: TrailerFilter,
+    /// Keys and rules for tokens.
+    pub verifier: Verifier,
+    /// The token endpoint and what belongs to it.
+    pub provider: Arc<Provider>,
+    /// What the probes are told.
+    pub health: Arc<Health>,
+}
+
+impl fmt::Debug for Snapshot {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Snapshot").field("config", &self.config).finish_non_exhaustive()
+    }
+}
+
+impl Snapshot {
+    /// Builds a snapshot from a checked configuration and what outlives it. `instance` names this process in `Via`.
+    #[must_use]
+    pub fn new(
+        config: Arc<Config>,
+        verifier: Verifier,
+        provider: Arc<Provider>,
+        health: Arc<Health>,
+        instance: &str,
+    ) -> Self {
+        let headers = Arc::new(HeaderPolicy::new(&config.identity_headers, instance));
+        let policy = headers.clone();
+        Self {
+            limits: Limits::new(&config.server),
+            body_timeout: config.server.body_timeout,
+            headers,
+            trailers: Arc::new(move |trailers| policy.clean_trailers(trailers)),
+            verifier,
+            provider,
+            health,
+            config,
+        }
+    }
+
+    /// All routes.
+    #[must_use]
+    pub fn routes(&self) -> &Table<Arc<Route>> {
+        &self.config.routes
+    }
+
+    /// Bytes of each worker's cache of verified tokens.
+    #[must_use]
+    pub fn token_cache_size(&self) -> usize {
+        usize::try_from(self.config.token.cache_size).unwrap_or(usize::MAX)
+    }
+}
+
+/// What all workers share: the snapshot, and the revocations, which change too often to be part of it.
+#[derive(Debug)]
+pub struct Shared {
+    /// The newest snapshot.
+    pub snapshot: ArcSwap<Snapshot>,
+    /// What was revoked. A request that begins after a revocation was acknowledged sees it.
+    pub revocations: Arc<Revocations>,
+}
