@@ -1,0 +1,140 @@
+//! One client connection: HTTP/1.1, or HTTP/2 with prior knowledge.
+
+use std::convert::Infallible;
+use std::future::poll_fn;
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context as TaskContext, Poll};
+use std::time::Duration;
+
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper::{Request, server};
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use tokio::net::TcpStream;
+use tokio::sync::OwnedSemaphorePermit;
+
+use super::io::{ClientIo, Opening};
+use super::watch::{Command, Watch};
+use super::worker::Context;
+use crate::clock;
+use crate::gateway::{self, Connection, Protocol};
+use crate::peer::PeerAddr;
+
+/// RFC 9113 §6.7: how a peer that is gone without a word is found out.
+const PING_INTERVAL: Duration = Duration::from_secs(30);
+/// CVE-2023-44487 and CVE-2025-8671: resets that a client may cause before the connection is ended.
+const MAX_RESETS: usize = 64;
+/// Read and write buffer of one connection, at the most.
+const MAX_BUFFER: usize = 64 * 1024;
+
+/// Serves a connection to its end.
+pub(super) async fn serve(
+    stream: TcpStream,
+    peer: PeerAddr,
+    place: OwnedSemaphorePermit,
+    context: Arc<Context>,
+) {
+    let patience = context.patience().header;
+    let Ok(Ok(Some(opening))) = tokio::time::timeout(patience, Opening::read(&stream)).await else { return };
+    let Ok(local) = stream.local_addr() else { return };
+    let protocol = if opening.is_http2() { Protocol::Http2 } else { Protocol::Http1 };
+    let lease = Box::new((place, context.alive()));
+    let connection = Arc::new(Connection::new(peer, local, protocol, lease));
+    let watch = Arc::new(Watch::new(connection.clone(), protocol, clock::monotonic()));
+    let _entry = context.registry().enter(watch.clone());
+    if context.is_draining() {
+        watch.tell(Command::Drain);
+    }
+    let io = ClientIo::new(stream, opening, watch.clone());
+    let result = match protocol {
+        Protocol::Http1 => serve_http1(io, connection, &watch, &context).await,
+        Protocol::Http2 => serve_http2(io, connection, &watch, &context).await,
+    };
+    if let Err(error) = result {
+        // The client's fault or its network's: nothing that an operator could mend.
+        tracing::debug!(client.addr = %peer, error = %error, "a client connection ended badly");
+    }
+}
+
+async fn serve_http1(
+    io: ClientIo,
+    connection: Arc<Connection>,
+    watch: &Watch,
+    context: &Context,
+) -> hyper::Result<()> {
+    let view = context.worker().view();
+    let limits = &view.snapshot.config.server;
+    let mut builder = server::conn::http1::Builder::new();
+    builder
+        // Our watch closes slow and idle connections; hyper would arm a timer for every request.
+        .header_read_timeout(None)
+        .max_header_size(limits.max_header_size)
+        .max_buf_size(MAX_BUFFER.max(limits.max_header_size))
+        .writev(false);
+    if limits.max_headers != 100 {
+        // 100 is hyper's default, for which it uses the stack.
+        builder.max_headers(limits.max_headers);
+    }
+    drop(view);
+    let worker = context.worker().clone();
+    let service = service_fn(move |request: Request<Incoming>| {
+        let (worker, connection) = (worker.clone(), connection.clone());
+        async move { Ok::<_, Infallible>(gateway::handle(worker, connection, request).await) }
+    });
+    let mut serving = pin!(builder.serve_connection(io, service).with_upgrades());
+    drive(watch, serving.as_mut(), |serving| serving.graceful_shutdown()).await
+}
+
+async fn serve_http2(
+    io: ClientIo,
+    connection: Arc<Connection>,
+    watch: &Watch,
+    context: &Context,
+) -> hyper::Result<()> {
+    let view = context.worker().view();
+    let limits = &view.snapshot.config.server;
+    let mut builder = server::conn::http2::Builder::new(TokioExecutor::new());
+    builder
+        .timer(TokioTimer::new())
+        .keep_alive_interval(PING_INTERVAL)
+        .max_concurrent_streams(limits.max_streams)
+        .max_header_list_size(u32::try_from(limits.max_header_size).unwrap_or(u32::MAX))
+        .max_pending_accept_reset_streams(MAX_RESETS)
+        .max_local_error_reset_streams(MAX_RESETS)
+        .max_send_buf_size(MAX_BUFFER);
+    drop(view);
+    let worker = context.worker().clone();
+    let service = service_fn(move |request: Request<Incoming>| {
+        let (worker, connection) = (worker.clone(), connection.clone());
+        async move { Ok::<_, Infallible>(gateway::handle(worker, connection, request).await) }
+    });
+    let mut serving = pin!(builder.serve_connection(io, service));
+    drive(watch, serving.as_mut(), |serving| serving.graceful_shutdown()).await
+}
+
+/// Polls a connection and obeys its watch.
+async fn drive<C>(watch: &Watch, mut serving: Pin<&mut C>, drain: impl Fn(Pin<&mut C>)) -> hyper::Result<()>
+where
+    C: Future<Output = hyper::Result<()>>,
+{
+    let mut draining = false;
+    let mut known = false;
+    poll_fn(|cx: &mut TaskContext<'_>| {
+        if !known {
+            watch.set_waker(cx.waker());
+            known = true;
+        }
+        match watch.command() {
+            Command::Serve => {}
+            Command::Drain if draining => {}
+            Command::Drain => {
+                draining = true;
+                drain(serving.as_mut());
+            }
+            Command::Close => return Poll::Ready(Ok(())),
+        }
+        serving.as_mut().poll(cx)
+    })
+    .await
+}

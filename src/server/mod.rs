@@ -1,0 +1,10 @@
+//! From a listening socket to requests: threads, connections, their limits and their end. Knows nothing of what requests mean.
+
+mod accept;
+mod connection;
+mod io;
+mod watch;
+mod worker;
+
+pub use accept::{BindError, bind};
+pub use worker::{Workers, WorkersError};

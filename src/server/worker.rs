@@ -1,0 +1,154 @@
+//! Worker threads: each has a runtime, listening sockets and connections of its own.
+
+use std::io;
+use std::net::TcpListener as StdListener;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::net::TcpListener;
+use tokio::runtime::Builder;
+use tokio::sync::{Semaphore, mpsc};
+use tokio::time::{Instant, MissedTickBehavior, interval};
+
+use super::accept::accept;
+use super::watch::{Command, Patience, Registry, TICK};
+use crate::clock;
+use crate::gateway::Worker;
+use crate::shutdown::Signal;
+
+/// Host names that one worker looks up at the same time; a resolver that hangs must not cost hundreds of threads.
+const MAX_RESOLVING: usize = 8;
+
+/// What the tasks of one worker share.
+pub(super) struct Context {
+    worker: Arc<Worker>,
+    registry: Arc<Registry>,
+    draining: AtomicBool,
+    /// Held by every connection; the worker ends when the last holder is gone.
+    alive: mpsc::WeakSender<()>,
+}
+
+impl Context {
+    pub(super) fn worker(&self) -> &Arc<Worker> {
+        &self.worker
+    }
+
+    pub(super) fn registry(&self) -> &Arc<Registry> {
+        &self.registry
+    }
+
+    pub(super) fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn alive(&self) -> Option<mpsc::Sender<()>> {
+        self.alive.upgrade()
+    }
+
+    pub(super) fn patience(&self) -> Patience {
+        let view = self.worker.view();
+        let server = &view.snapshot.config.server;
+        Patience {
+            header: server.header_timeout,
+            write: server.write_timeout,
+            keepalive: server.keepalive_timeout,
+        }
+    }
+}
+
+/// A worker thread could not be started.
+#[derive(Debug, thiserror::Error)]
+#[error("cannot start a worker thread: {0}")]
+pub struct WorkersError(#[from] io::Error);
+
+/// The running worker threads.
+#[derive(Debug)]
+pub struct Workers(Vec<JoinHandle<()>>);
+
+impl Workers {
+    /// Starts one thread for each worker. `listeners` has one list of sockets for each. When the signal comes they stop accepting,
+    /// finish what is in flight for at most `shutdown_grace`, and end.
+    ///
+    /// # Errors
+    /// [`WorkersError`] when the system gives no thread or no runtime.
+    pub fn start(
+        workers: Vec<Arc<Worker>>,
+        listeners: Vec<Vec<StdListener>>,
+        max_connections: usize,
+        signal: &Signal,
+    ) -> Result<Self, WorkersError> {
+        let places = Arc::new(Semaphore::new(max_connections.min(Semaphore::MAX_PERMITS)));
+        let mut threads = Vec::with_capacity(workers.len());
+        for (index, (worker, sockets)) in workers.into_iter().zip(listeners).enumerate() {
+            let runtime =
+                Builder::new_current_thread().enable_all().max_blocking_threads(MAX_RESOLVING).build()?;
+            let (places, signal) = (places.clone(), signal.clone());
+            let body = move || runtime.block_on(run(worker, sockets, places, signal));
+            threads.push(std::thread::Builder::new().name(format!("portcullis-{index}")).spawn(body)?);
+        }
+        Ok(Self(threads))
+    }
+
+    /// Waits until all workers have ended. They do so only after the signal.
+    pub fn join(self) {
+        for thread in self.0 {
+            if thread.join().is_err() {
+                tracing::error!("a worker thread panicked");
+            }
+        }
+    }
+}
+
+async fn run(worker: Arc<Worker>, sockets: Vec<StdListener>, places: Arc<Semaphore>, mut signal: Signal) {
+    let (alive, mut all_gone) = mpsc::channel(1);
+    let context = Arc::new(Context {
+        worker,
+        registry: Arc::default(),
+        draining: AtomicBool::new(false),
+        alive: alive.downgrade(),
+    });
+    let mut accepting = Vec::new();
+    for socket in sockets {
+        match TcpListener::from_std(socket) {
+            Ok(listener) => accepting.push(tokio::spawn(accept(listener, context.clone(), places.clone()))),
+            Err(error) => tracing::error!(error = %error, "a listening socket cannot be used"),
+        }
+    }
+    let mut tick = interval(TICK);
+    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    loop {
+        tokio::select! {
+            () = signal.wait() => break,
+            _ = tick.tick() => look(&context),
+        }
+    }
+
+    context.draining.store(true, Ordering::Relaxed);
+    for task in accepting {
+        task.abort();
+    }
+    context.registry.tell(Command::Drain);
+    drop(alive);
+    let deadline = Instant::now() + grace(&context);
+    loop {
+        tokio::select! {
+            _ = all_gone.recv() => return,
+            () = tokio::time::sleep_until(deadline) => break,
+            _ = tick.tick() => look(&context),
+        }
+    }
+    // What is still open ends with the runtime.
+    tracing::warn!("shutdown_grace is over: connections that are still open are closed");
+}
+
+fn look(context: &Context) {
+    let now = clock::monotonic();
+    context.registry.look(now, context.patience());
+    context.worker.close_idle(now);
+}
+
+fn grace(context: &Context) -> Duration {
+    context.worker.view().snapshot.config.server.shutdown_grace
+}
