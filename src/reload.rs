@@ -1,0 +1,59 @@
+//! Builds a whole new snapshot, at the start and at every reload. What it refers to outlives it.
+
+use std::sync::Arc;
+
+use tokio::runtime::Handle;
+
+use crate::clock;
+use crate::config::Config;
+use crate::gateway::Snapshot;
+use crate::health::Health;
+use crate::identity::{KeysError, Login, Users, load_or_make};
+use crate::oauth::Provider;
+use crate::store::Store;
+use crate::token::Verifier;
+
+/// What a snapshot refers to and outlives it.
+#[derive(Debug)]
+pub struct Parts {
+    /// The store.
+    pub store: Arc<dyn Store>,
+    /// The users in it.
+    pub users: Users,
+    /// Passwords, and the threads that hash them.
+    pub login: Arc<Login>,
+    /// What the probes are tstarted.
+    pub health: Arc<Health>,
+    /// The name of this process in `Via`.
+    pub instance: String,
+    /// The control plane.
+    pub control: Handle,
+}
+
+/// The snapshot of a configuration. Makes a signing key if the configured algorithm has none yet.
+///
+/// # Errors
+/// [`KeysError`] when the keys cannot be read or made.
+pub fn build(config: Arc<Config>, parts: &Parts) -> Result<Snapshot, KeysError> {
+    let token = &config.token;
+    let ring = Arc::new(load_or_make(&*parts.store, token.algorithm, clock::now())?);
+    let verifier = Verifier::new(ring.clone(), &token.issuer, &token.audience, token.leeway);
+    let provider = Arc::new(Provider::new(&config, parts.login.clone(), ring, parts.control.clone()));
+    Ok(Snapshot::new(config, verifier, provider, parts.health.clone(), &parts.instance))
+}
+
+/// Keys that a running gateway cannot change and that differ from what it was started with. Not from the last reload: a change
+/// that is still waiting is named each time, and one that was taken back is not.
+#[must_use]
+pub fn needs_restart(started: &Config, new: &Config) -> Vec<&'static str> {
+    let changed = [
+        ("server.listen", started.server.listen != new.server.listen),
+        ("server.workers", started.server.workers != new.server.workers),
+        ("server.max_connections", started.server.max_connections != new.server.max_connections),
+        ("store", started.store != new.store),
+        ("login", started.login != new.login),
+        ("log.format", started.log.format != new.log.format),
+        ("log.access", started.log.access != new.log.access),
+    ];
+    changed.into_iter().filter_map(|(key, changed)| changed.then_some(key)).collect()
+}
