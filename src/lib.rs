@@ -3,6 +3,8 @@
 //! The modules are listed from the top of the house to the bottom; each imports only from those below it, and
 //! `tests/layers.rs` holds that. `ARCHITECTURE.md` is the map.
 
+pub mod cli;
+
 pub mod app;
 
 pub mod reload;

@@ -1,0 +1,192 @@
+//! The way to the users: over the admin socket of a gateway that runs, or else through the store itself. Whoever types a command
+//! never has to know which.
+
+use std::fs;
+use std::io;
+use std::os::unix::fs::MetadataExt;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
+use rustix::process::geteuid;
+
+use super::failure::Failure;
+use crate::admin::{self, Client, ConnectError, TokenView};
+use crate::app::{self, longest_token};
+use crate::causes::with_causes;
+use crate::clock;
+use crate::config::Config;
+use crate::identity::{self, Argon2Params, Hashing, LocalUserAdmin, UserAdmin, Users};
+use crate::store::{Store, StoreError};
+use crate::token::{Revocations, Verifier};
+
+/// How long to try. A gateway holds the store's lock before it listens on its socket, and removes the socket before it lets go of
+/// the lock; while one starts or stops, neither way is open.
+const PATIENCE: Duration = Duration::from_secs(10);
+/// How long each turn waits for the lock, before the socket is tried again.
+const TURN: Duration = Duration::from_millis(200);
+
+/// User administration, one way or the other.
+pub(super) enum Administration {
+    /// A gateway runs.
+    Gateway(Client),
+    /// None does, so the store is ours for as long as this lives.
+    Store(Box<Opened>),
+}
+
+/// The store, opened by this process.
+pub(super) struct Opened {
+    users: LocalUserAdmin,
+    store: Arc<dyn Store>,
+    revocations: Arc<Revocations>,
+}
+
+impl Administration {
+    /// Opens the administration, and makes the data directory if there is none.
+    ///
+    /// # Errors
+    /// [`Failure`] says why neither way is open.
+    pub(super) fn open(config: &Config) -> Result<Self, Failure> {
+        let socket = admin::socket_path(&config.store.path);
+        let deadline = clock::monotonic() + PATIENCE;
+        loop {
+            match Client::connect(&socket) {
+                Ok(client) => return Ok(Self::Gateway(client)),
+                Err(ConnectError::NotRunning) => check_owner(&config.store.path)?,
+                Err(error) => {
+                    // "Permission denied" comes before anything could be learned about the files.
+                    check_owner(&config.store.path)?;
+                    return Err(Failure::because(&error));
+                }
+            }
+            match app::open_store(config, TURN) {
+                Ok(store) => {
+                    return Opened::new(Arc::new(store), config).map(|opened| Self::Store(Box::new(opened)));
+                }
+                Err(StoreError::Locked { .. }) if clock::monotonic() < deadline => {}
+                Err(error @ StoreError::Locked { .. }) => {
+                    return Err(Failure::because(&error).with_help(format!(
+                        "the process that has it open does not answer on {}: is another command still at work, or a gateway \
+                         that hangs?",
+                        socket.display()
+                    )));
+                }
+                Err(error) => return Err(Failure::because(&error)),
+            }
+        }
+    }
+
+    /// The same for commands that have nothing to do where nothing was stored yet: `None`, and no directory is made.
+    ///
+    /// # Errors
+    /// [`Failure`] says why neither way is open.
+    pub(super) fn open_existing(config: &Config) -> Result<Option<Self>, Failure> {
+        if is_empty(&config.store.path) { Ok(None) } else { Self::open(config).map(Some) }
+    }
+
+    /// The users.
+    pub(super) fn users(&self) -> &dyn UserAdmin {
+        match self {
+            Self::Gateway(client) => client,
+            Self::Store(opened) => &opened.users,
+        }
+    }
+
+    /// Whom a token speaks for. The inner error is the reason why it is not valid.
+    ///
+    /// # Errors
+    /// [`Failure`] when that cannot be found out.
+    pub(super) fn check_token(
+        &self,
+        config: &Config,
+        token: &str,
+    ) -> Result<Result<TokenView, String>, Failure> {
+        match self {
+            Self::Gateway(client) => match client.verify_token(token) {
+                Ok(view) => Ok(Ok(view)),
+                Err(identity::AdminError::Invalid { reason }) => Ok(Err(reason)),
+                Err(error) => Err(Failure::because(&error)),
+            },
+            Self::Store(opened) => opened.check_token(config, token),
+        }
+    }
+}
+
+impl Opened {
+    fn new(store: Arc<dyn Store>, config: &Config) -> Result<Self, Failure> {
+        let revocations = Arc::new(Revocations::new());
+        let users = Users::new(store.clone(), revocations.clone());
+        // What is revoked here must be remembered for as long as the gateway's tokens live, and it is what a token is checked against.
+        users
+            .restore_revocations(clock::now(), longest_token(config))
+            .map_err(|error| Failure::because(&error))?;
+        let login = &config.login;
+        let params = Argon2Params {
+            memory_kib: login.argon2_memory_kib,
+            passes: login.argon2_passes,
+            lanes: login.argon2_lanes,
+        };
+        let users = LocalUserAdmin::new(users, Hashing::Here(params), clock::now);
+        Ok(Self { users, store, revocations })
+    }
+
+    /// As the gateway would, with the keys of the store.
+    fn check_token(&self, config: &Config, token: &str) -> Result<Result<TokenView, String>, Failure> {
+        let ring = identity::load(&*self.store).map_err(|error| Failure::because(&error))?;
+        let Some(ring) = ring else {
+            return Ok(Err(
+                "the gateway has never run on this data directory, so it has issued no token".into()
+            ));
+        };
+        let rules = &config.token;
+        let verifier = Verifier::new(Arc::new(ring), &rules.issuer, &rules.audience, rules.leeway);
+        Ok(app::check_token(&verifier, &self.revocations, token))
+    }
+}
+
+/// Nothing is there: no directory, or one that an administrator has made for the gateway.
+fn is_empty(path: &Path) -> bool {
+    match fs::read_dir(path) {
+        Ok(mut entries) => entries.next().is_none(),
+        Err(error) => error.kind() == io::ErrorKind::NotFound,
+    }
+}
+
+/// Files that we would make in somebody else's data directory are ours, with mode 0600: the gateway could not open its own store any
+/// more. That is what would become of `sudo portcullis user add` while no gateway runs, so it is refused.
+fn check_owner(path: &Path) -> Result<(), Failure> {
+    let ours = geteuid();
+    let Some(owner) = owner_of_store(path, ours.is_root()).filter(|&owner| owner != ours.as_raw()) else {
+        return Ok(());
+    };
+    let (owner, ours) = (user_name(owner), user_name(ours.as_raw()));
+    let message =
+        format!("the data directory {} belongs to {owner}, and this command runs as {ours}", path.display());
+    Err(Failure::failed(message)
+        .with_help(format!("run it as {owner}, for example with `sudo -u '{owner}' portcullis ...`")))
+}
+
+/// Who has made the files of the store. A directory without files says less: a volume that is mounted for the gateway belongs to
+/// root and is open to its group. But what root would put into somebody's empty directory stays root's, and a directory that we
+/// may not look into is its owner's business.
+fn owner_of_store(path: &Path, is_root: bool) -> Option<u32> {
+    let directory = fs::metadata(path).ok()?.uid();
+    let Ok(entries) = fs::read_dir(path) else { return Some(directory) };
+    let mut owners = entries.filter_map(|entry| Some(entry.ok()?.metadata().ok()?.uid()));
+    owners.next().or_else(|| is_root.then_some(directory))
+}
+
+/// The name by which `sudo -u` knows a user, or the number in its form.
+fn user_name(uid: u32) -> String {
+    let table = fs::read_to_string("/etc/passwd").unwrap_or_default();
+    let mut rows = table.lines().map(|line| line.split(':').collect::<Vec<_>>());
+    let row = rows.find(|row| row.get(2).and_then(|field| field.parse().ok()) == Some(uid));
+    row.and_then(|row| row.first().map(|name| (*name).to_owned())).unwrap_or_else(|| format!("#{uid}"))
+}
+
+/// An answer of the administration that is not the one that was asked for.
+impl From<identity::AdminError> for Failure {
+    fn from(error: identity::AdminError) -> Self {
+        Self::failed(with_causes(&error))
+    }
+}

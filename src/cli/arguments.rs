@@ -1,0 +1,228 @@
+//! What can be typed. Names and roles are checked here, so that a command begins with values that can be right.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{ArgGroup, Args, Parser, Subcommand};
+use clap_complete::Shell;
+use http::{HeaderName, HeaderValue, Method};
+
+use crate::name::{Role, Username};
+
+/// Where the configuration is looked for, and where to begin.
+const AFTER: &str = "The configuration file is the first of: --config FILE, $PORTCULLIS_CONFIG, ./config.toml, \
+                     /etc/portcullis/config.toml.\nNew here? `portcullis demo` runs a gateway with everything around it.\n\
+                     Exit status: 0 done, 1 failed, 2 wrong usage or wrong configuration.";
+
+/// The whole command line.
+#[derive(Debug, Parser)]
+#[command(name = "portcullis", version, about = "An authenticating reverse proxy in one binary", after_help = AFTER)]
+#[command(arg_required_else_help = true)]
+pub(super) struct Arguments {
+    /// The configuration file
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(super) config: Option<PathBuf>,
+    #[command(subcommand)]
+    pub(super) command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+pub(super) enum Command {
+    /// Run the gateway
+    #[command(
+        after_help = "SIGTERM and SIGINT stop it: what is in flight has server.shutdown_grace to finish. SIGHUP reads the \
+                            configuration again.\nEvents go to standard error, and the access log to standard output unless log.access says otherwise."
+    )]
+    Serve,
+    /// Try it: a gateway, a sample backend and sample users, and the commands to type
+    Demo(Demo),
+    /// Check the configuration file and print the routes in the order in which they match
+    Check {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Tell what becomes of one request, and why; nothing is sent
+    Explain(Box<Question>),
+    /// Manage users, whether or not the gateway runs
+    User {
+        #[command(subcommand)]
+        command: User,
+    },
+    /// Print the script that completes commands in a shell
+    #[command(after_help = "For bash: portcullis completions bash >/etc/bash_completion.d/portcullis")]
+    Completions {
+        #[arg(value_name = "SHELL")]
+        shell: Shell,
+    },
+}
+
+/// `portcullis demo`
+#[derive(Debug, Args)]
+#[command(after_help = "It needs no configuration file. Ctrl-C ends it.")]
+pub(super) struct Demo {
+    /// Where the gateway listens; port 0 takes a free one
+    #[arg(long, value_name = "ADDR", default_value = "127.0.0.1:8080")]
+    pub(super) listen: SocketAddr,
+    /// Keep everything in this directory instead of a temporary one
+    #[arg(long, value_name = "DIR")]
+    pub(super) data: Option<PathBuf>,
+}
+
+/// `portcullis explain`
+#[derive(Debug, Args)]
+#[command(
+    after_help = "It decides as the gateway does, by the same code, for a request that comes from this machine. A path alone is \
+                        asked of the host in token.issuer.\nWithout --user, --role and --token the caller has not logged in. Only \
+                        --user and --token look into the store.\nThe exit status is 0 whatever the decision."
+)]
+pub(super) struct Question {
+    /// GET, POST, ...
+    #[arg(value_name = "METHOD")]
+    pub(super) method: Method,
+    /// A path such as /orders/7, or http://host/path
+    #[arg(value_name = "URL")]
+    pub(super) url: String,
+    /// As this user, with a fresh token
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["role", "token"])]
+    pub(super) user: Option<Username>,
+    /// As somebody with this role; may be given several times
+    #[arg(long, value_name = "ROLE", conflicts_with = "token")]
+    pub(super) role: Vec<Role>,
+    /// With this access token
+    #[arg(long, value_name = "TOKEN")]
+    pub(super) token: Option<String>,
+    /// A header field of the request, "Name: value"; may be given several times
+    #[arg(long = "header", value_name = "FIELD", value_parser = header_field)]
+    pub(super) headers: Vec<(HeaderName, HeaderValue)>,
+    /// Print JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+/// `portcullis user`
+#[derive(Debug, Subcommand)]
+pub(super) enum User {
+    /// Add a user, who can log in at once
+    #[command(
+        after_help = "Without --password-stdin the password is asked for, twice and without echo.\nIt must have 8 characters \
+                            or more and not be one of the most common ones."
+    )]
+    Add {
+        /// The username
+        #[arg(value_name = "NAME")]
+        name: Username,
+        /// A role; may be given several times
+        #[arg(long = "role", value_name = "ROLE")]
+        roles: Vec<Role>,
+        #[command(flatten)]
+        password: Password,
+        #[command(flatten)]
+        form: Form,
+    },
+    /// List all users
+    List {
+        #[command(flatten)]
+        form: Form,
+    },
+    /// Show one user
+    Show {
+        /// The username
+        #[arg(value_name = "NAME")]
+        name: Username,
+        #[command(flatten)]
+        form: Form,
+    },
+    /// Give a user exactly these roles; tokens with other roles are refused from then on
+    #[command(group(ArgGroup::new("set").required(true).args(["roles", "none"])))]
+    Roles {
+        /// The username
+        #[arg(value_name = "NAME")]
+        name: Username,
+        /// A role; may be given several times
+        #[arg(long = "role", value_name = "ROLE")]
+        roles: Vec<Role>,
+        /// Take all roles away
+        #[arg(long)]
+        none: bool,
+        #[command(flatten)]
+        form: Form,
+    },
+    /// Set a new password; tokens from before are refused from then on
+    #[command(after_help = "Without --password-stdin the password is asked for, twice and without echo.")]
+    Passwd {
+        /// The username
+        #[arg(value_name = "NAME")]
+        name: Username,
+        #[command(flatten)]
+        password: Password,
+        #[command(flatten)]
+        form: Form,
+    },
+    /// Lock a user out; tokens from before are refused from then on
+    Disable {
+        /// The username
+        #[arg(value_name = "NAME")]
+        name: Username,
+        #[command(flatten)]
+        form: Form,
+    },
+    /// Let a disabled user log in again
+    Enable {
+        /// The username
+        #[arg(value_name = "NAME")]
+        name: Username,
+        #[command(flatten)]
+        form: Form,
+    },
+    /// Give a user another name; tokens with the old one are refused from then on
+    Rename {
+        /// The username
+        #[arg(value_name = "OLD")]
+        old: Username,
+        /// The username from now on
+        #[arg(value_name = "NEW")]
+        new: Username,
+        #[command(flatten)]
+        form: Form,
+    },
+    /// Remove a user for good
+    #[command(
+        after_help = "On a terminal it asks first. In a script, where nobody could answer, it does not."
+    )]
+    Remove {
+        /// The username
+        #[arg(value_name = "NAME")]
+        name: Username,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+        #[command(flatten)]
+        form: Form,
+    },
+}
+
+/// Where a password comes from. Never from an argument: everybody on the machine can read those.
+#[derive(Debug, Clone, Copy, Args)]
+pub(super) struct Password {
+    /// Read the password from standard input, to its end; one line end behind it does not count
+    #[arg(long)]
+    pub(super) password_stdin: bool,
+}
+
+/// For whom the answer is.
+#[derive(Debug, Clone, Copy, Args)]
+pub(super) struct Form {
+    /// Print JSON
+    #[arg(long)]
+    pub(super) json: bool,
+}
+
+fn header_field(text: &str) -> Result<(HeaderName, HeaderValue), String> {
+    let (name, value) = text.split_once(':').ok_or("write it as \"Name: value\"")?;
+    let name =
+        HeaderName::try_from(name).map_err(|_| format!("{name:?} is not the name of a header field"))?;
+    let value = HeaderValue::try_from(value.trim())
+        .map_err(|_| "the value has a character that no field can have")?;
+    Ok((name, value))
+}

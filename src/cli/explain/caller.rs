@@ -1,0 +1,80 @@
+//! Who is supposed to be calling.
+
+use std::sync::Arc;
+
+use http::HeaderMap;
+
+use crate::auth::{self, Caller};
+use crate::cli::administration::Administration;
+use crate::cli::arguments::Question;
+use crate::cli::failure::Failure;
+use crate::clock::{self, UnixTime};
+use crate::config::Config;
+use crate::identity::AdminError;
+use crate::name::{Roles, Username};
+use crate::reject::Reject;
+
+/// The name in the user header when only roles are supposed.
+const SOMEBODY: &str = "somebody";
+
+/// What authentication would say. Looks into the store only for a user or a token.
+///
+/// # Errors
+/// [`Failure`] when the store cannot be asked.
+pub(super) fn authenticate(
+    question: &Question,
+    headers: &HeaderMap,
+    config: &Config,
+) -> Result<Result<Arc<Caller>, Reject>, Failure> {
+    if let Some(name) = &question.user {
+        return by_name(name, config);
+    }
+    if !question.role.is_empty() {
+        let name = Username::new(SOMEBODY).map_err(|error| Failure::because(&error))?;
+        return Ok(fresh(name, question.role.iter().cloned().collect(), config));
+    }
+    match auth::bearer_token(headers) {
+        Ok(token) => by_token(token, config),
+        Err(reject) => Ok(Err(reject)),
+    }
+}
+
+/// A user with a token that was issued just now. Nobody who is unknown or disabled has one that is still good.
+fn by_name(name: &Username, config: &Config) -> Result<Result<Arc<Caller>, Reject>, Failure> {
+    let Some(administration) = Administration::open_existing(config)? else {
+        return Ok(invalid(format!("there is no user \"{name}\": there are no users yet")));
+    };
+    Ok(match administration.users().show(name) {
+        Ok(user) if user.enabled => fresh(user.username, user.roles, config),
+        Ok(user) => invalid(format!(
+            "{} is disabled: older tokens are refused, and there are no new ones",
+            user.username
+        )),
+        Err(error @ AdminError::NotFound { .. }) => invalid(error.to_string()),
+        Err(error) => return Err(error.into()),
+    })
+}
+
+fn by_token(token: &str, config: &Config) -> Result<Result<Arc<Caller>, Reject>, Failure> {
+    let Some(administration) = Administration::open_existing(config)? else {
+        return Ok(invalid(
+            "the gateway has never run on this data directory, so it has issued no token".to_owned(),
+        ));
+    };
+    Ok(match administration.check_token(config, token)? {
+        Ok(token) => supposed(token.username, token.roles, UnixTime::from_secs(token.expires_at)),
+        Err(reason) => invalid(reason),
+    })
+}
+
+fn fresh(name: Username, roles: Roles, config: &Config) -> Result<Arc<Caller>, Reject> {
+    supposed(name, roles, clock::now().after(config.token.access_ttl))
+}
+
+fn supposed(name: Username, roles: Roles, expires: UnixTime) -> Result<Arc<Caller>, Reject> {
+    Caller::supposed(name, roles, expires).map(Arc::new)
+}
+
+fn invalid(reason: String) -> Result<Arc<Caller>, Reject> {
+    Err(Reject::InvalidToken(reason))
+}
