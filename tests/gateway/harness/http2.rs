@@ -1,0 +1,172 @@
+//! HTTP/2 with prior knowledge: hyper's client for what is well-formed, frames by hand for what is not.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full};
+use hyper::client::conn::http2::{self, SendRequest};
+use hyper_util::rt::{TokioExecutor, TokioIo};
+use tokio::runtime::{Builder, Runtime};
+use tokio::sync::Notify;
+
+use super::PATIENCE;
+use super::wire::Wire;
+
+/// One HTTP/2 connection. A thread of its own answers what the gateway asks at any time: a ping, the end of the connection.
+pub(crate) struct Http2 {
+    runtime: Arc<Runtime>,
+    done: Arc<Notify>,
+    sender: SendRequest<Full<Bytes>>,
+    authority: String,
+}
+
+impl Http2 {
+    pub(crate) fn connect(addr: SocketAddr) -> Self {
+        let runtime = Arc::new(Builder::new_current_thread().enable_all().build().unwrap());
+        let done = Arc::new(Notify::new());
+        let (driver, ended) = (runtime.clone(), done.clone());
+        std::thread::spawn(move || driver.block_on(ended.notified()));
+        let sender = runtime.block_on(async {
+            let stream = tokio::net::TcpStream::connect(addr).await.unwrap();
+            let mut builder = http2::Builder::new(TokioExecutor::new());
+            // Before the gateway has said how many streams it takes, more than one could be refused (RFC 9113 §5.1.2).
+            builder.initial_max_send_streams(1);
+            let (sender, connection) = builder.handshake(TokioIo::new(stream)).await.unwrap();
+            tokio::spawn(connection);
+            sender
+        });
+        Self { runtime, done, sender, authority: addr.to_string() }
+    }
+
+    /// A request to build on, for this connection's authority.
+    pub(crate) fn request(&self, method: &str, path: &str) -> http::request::Builder {
+        http::Request::builder().method(method).uri(format!("http://{}{path}", self.authority))
+    }
+
+    /// Sends all requests at once, on one stream each, and returns the responses in the same order.
+    #[track_caller]
+    pub(crate) fn exchange_all(
+        &mut self,
+        requests: Vec<http::Request<Full<Bytes>>>,
+    ) -> Vec<http::Response<Bytes>> {
+        self.runtime.block_on(async {
+            let mut responses = Vec::new();
+            for request in requests {
+                self.sender.ready().await.expect("the connection takes another stream");
+                responses.push(tokio::spawn(self.sender.send_request(request)));
+            }
+            let mut whole = Vec::new();
+            for response in responses {
+                let response = tokio::time::timeout(PATIENCE, response).await.expect("an answer");
+                let (head, body) = response.unwrap().expect("a response").into_parts();
+                let body = body.collect().await.expect("a whole body").to_bytes();
+                whole.push(http::Response::from_parts(head, body));
+            }
+            whole
+        })
+    }
+
+    /// Sends one request.
+    #[track_caller]
+    pub(crate) fn exchange(&mut self, request: http::Request<Full<Bytes>>) -> http::Response<Bytes> {
+        self.exchange_all(vec![request]).pop().unwrap()
+    }
+
+    /// Sends a request and says whether its response breaks off, before or in the middle of its body.
+    pub(crate) fn breaks_off(&mut self, request: http::Request<Full<Bytes>>) -> bool {
+        self.runtime.block_on(async {
+            let response = tokio::time::timeout(PATIENCE, self.sender.send_request(request)).await;
+            let Ok(response) = response.expect("an answer") else { return true };
+            let body = tokio::time::timeout(PATIENCE, response.into_body().collect()).await;
+            body.expect("an end of the body").is_err()
+        })
+    }
+
+    /// GET with a bearer token.
+    #[track_caller]
+    pub(crate) fn get(&mut self, path: &str, token: &str) -> http::Response<Bytes> {
+        let request = self.request("GET", path).header("authorization", format!("Bearer {token}"));
+        self.exchange(request.body(Full::default()).unwrap())
+    }
+}
+
+impl Drop for Http2 {
+    fn drop(&mut self) {
+        self.done.notify_one();
+    }
+}
+
+/// An HTTP/2 connection that sends any header block, also a forbidden one.
+pub(crate) struct RawHttp2 {
+    wire: Wire,
+}
+
+/// What became of a stream.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) enum StreamEnd {
+    /// A response, with any status.
+    Answered,
+    /// RST_STREAM, GOAWAY or a closed connection.
+    Refused,
+}
+
+const DATA: u8 = 0;
+const HEADERS: u8 = 1;
+const RST_STREAM: u8 = 3;
+const SETTINGS: u8 = 4;
+const GOAWAY: u8 = 7;
+const END_STREAM: u8 = 1;
+const END_HEADERS: u8 = 4;
+
+impl RawHttp2 {
+    /// Connects and sends the preface and empty settings (RFC 9113 §3.4).
+    pub(crate) fn connect(addr: SocketAddr) -> Self {
+        let wire = Wire::connect(addr);
+        wire.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").unwrap();
+        let raw = Self { wire };
+        raw.frame(SETTINGS, 0, 0, b"");
+        raw
+    }
+
+    /// Sends these header fields as they are, and the body if there is one, on stream 1; waits for what comes of it.
+    pub(crate) fn exchange(&mut self, fields: &[(&str, &str)], body: Option<&[u8]>) -> StreamEnd {
+        let mut block = Vec::new();
+        for (name, value) in fields {
+            // RFC 7541 §6.2.2: a literal that is not indexed, with a new name, neither of them Huffman-coded.
+            block.push(0);
+            for text in [name, value] {
+                assert!(text.len() < 127, "longer texts need more than one byte of length");
+                block.push(u8::try_from(text.len()).unwrap());
+                block.extend_from_slice(text.as_bytes());
+            }
+        }
+        let end = if body.is_none() { END_STREAM } else { 0 };
+        self.frame(HEADERS, END_HEADERS | end, 1, &block);
+        if let Some(body) = body {
+            self.frame(DATA, END_STREAM, 1, body);
+        }
+        self.outcome()
+    }
+
+    fn outcome(&mut self) -> StreamEnd {
+        loop {
+            let Ok(head) = self.wire.exact(9) else { return StreamEnd::Refused };
+            let length = usize::from(head[0]) << 16 | usize::from(head[1]) << 8 | usize::from(head[2]);
+            let Ok(_payload) = self.wire.exact(length) else { return StreamEnd::Refused };
+            match (head[3], head[8]) {
+                (HEADERS, 1) => return StreamEnd::Answered,
+                (RST_STREAM, 1) | (GOAWAY, _) => return StreamEnd::Refused,
+                _ => {}
+            }
+        }
+    }
+
+    fn frame(&self, kind: u8, flags: u8, stream: u8, payload: &[u8]) {
+        let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+        let mut frame = vec![length[1], length[2], length[3], kind, flags, 0, 0, 0, stream];
+        frame.extend_from_slice(payload);
+        // The gateway may have refused the connection already.
+        let _ = self.wire.write(&frame);
+    }
+}

@@ -1,0 +1,32 @@
+//! Black-box tests: they start the real binary, speak to its sockets and look at what the backend received.
+//!
+//! One test binary, since each costs a link. `harness` is what makes a test short; the other modules are one area each.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr,
+    reason = "a test fails by panicking, and then prints the gateway's log"
+)]
+
+mod harness;
+
+mod commands;
+mod demo;
+mod durability;
+mod exchange;
+mod framing;
+mod headers;
+mod http2;
+mod jwt;
+mod login;
+mod logs;
+mod operations;
+mod pass;
+mod path;
+mod proxying;
+mod revocation;
+mod upstreams;
+mod users_cli;
+mod websockets;
