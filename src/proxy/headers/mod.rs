@@ -81,7 +81,9 @@ const NEVER_IN_TRAILERS: [&str; 14] = [
 pub struct HeaderPolicy {
     user: HeaderName,
     role: HeaderName,
-    /// Folded names that only we may set.
+    /// The two names above, folded.
+    identity: [Box<str>; 2],
+    /// Folded names that only we may set, those two among them.
     reserved: Vec<Box<str>>,
     /// First bytes of all that is dropped: most names are let through by one look-up.
     suspicious: [bool; 256],
@@ -94,7 +96,8 @@ impl HeaderPolicy {
     #[must_use]
     pub fn new(names: &IdentityHeaders, instance: &str) -> Self {
         let mut reserved: Vec<Box<str>> = SPOOFABLE.iter().map(|&name| name.into()).collect();
-        reserved.extend([names.user.as_str(), names.role.as_str()].map(|name| folded(name).into_boxed_str()));
+        let identity = [names.user.as_str(), names.role.as_str()].map(|name| folded(name).into_boxed_str());
+        reserved.extend(identity.iter().cloned());
         let mut suspicious = [false; 256];
         for name in reserved.iter().map(AsRef::as_ref).chain(SPOOFABLE_PREFIXES) {
             let Some(&first) = name.as_bytes().first() else { continue };
@@ -105,7 +108,15 @@ impl HeaderPolicy {
         }
         let pseudonym = format!("portcullis-{instance}");
         let via = Via::new(&pseudonym);
-        Self { user: names.user.clone(), role: names.role.clone(), reserved, suspicious, via, pseudonym }
+        Self {
+            user: names.user.clone(),
+            role: names.role.clone(),
+            identity,
+            reserved,
+            suspicious,
+            via,
+            pseudonym,
+        }
     }
 
     /// Whether the request has been here before.
@@ -162,14 +173,13 @@ impl HeaderPolicy {
         }
         remove_hop_by_hop(headers);
         self.clean_trailer_list(headers);
-        let (user, role) = (folded(self.user.as_str()), folded(self.role.as_str()));
         remove_where(headers, |name| {
             let first = name.as_bytes().first().copied().unwrap_or_default();
             if !self.suspicious[usize::from(first)] {
                 return false;
             }
             let name = folded(name);
-            name == user || name == role || name.starts_with(BETWEEN_PROXIES)
+            self.identity.iter().any(|ours| **ours == *name) || name.starts_with(BETWEEN_PROXIES)
         });
     }
 
