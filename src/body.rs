@@ -24,9 +24,12 @@ pub enum BodyError {
     /// The client stopped sending.
     #[error("no byte of the request body came for {0:?}")]
     Stalled(Duration),
-    /// The exchange ended before the body did.
-    #[error("the exchange has ended")]
-    CalledOff,
+    /// The request body is longer or shorter than its head says.
+    #[error("the request body has another length than its head says")]
+    WrongLength,
+    /// The connection to the upstream broke, or what came over it was not HTTP.
+    #[error("{0}")]
+    Upstream(#[source] std::io::Error),
     /// The client gave the request up: in HTTP/2 it can end the stream without ending the body.
     #[error("the client reset the stream before the end of the request body")]
     Reset,

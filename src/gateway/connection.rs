@@ -3,7 +3,6 @@
 use std::any::Any;
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 
 use crate::interim::Interim;
@@ -23,7 +22,7 @@ pub struct Connection {
     peer: PeerAddr,
     local: SocketAddr,
     /// Only HTTP/1.1 has a place for interim responses: hyper's HTTP/2 server cannot send any.
-    interim: Option<Arc<Interim>>,
+    interim: Option<Interim>,
     in_flight: AtomicU32,
     served: AtomicU32,
     /// Response bodies of which the client has not yet asked for more.
@@ -46,7 +45,7 @@ impl Connection {
         protocol: Protocol,
         lease: Box<dyn Any + Send + Sync>,
     ) -> Self {
-        let interim = (protocol == Protocol::Http1).then(Arc::default);
+        let interim = (protocol == Protocol::Http1).then(Interim::default);
         let (in_flight, served, owed, moved) = Default::default();
         Self {
             peer,
@@ -76,7 +75,7 @@ impl Connection {
 
     /// Where interim responses to this client go.
     #[must_use]
-    pub fn interim(&self) -> Option<&Arc<Interim>> {
+    pub fn interim(&self) -> Option<&Interim> {
         self.interim.as_ref()
     }
 

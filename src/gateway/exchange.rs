@@ -88,7 +88,12 @@ impl Exchange {
         }))
     }
 
-    pub(super) fn note_inbound<B>(&mut self, inbound: &Inbound<B>) {
+    /// When the request came.
+    pub(super) fn started(&self) -> Instant {
+        self.0.started
+    }
+
+    pub(super) fn note_inbound(&mut self, inbound: &Inbound) {
         self.0.client = inbound.client();
         self.0.host = Some(inbound.authority().clone());
         self.0.target = Some(inbound.path().path_and_query().clone());

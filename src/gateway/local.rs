@@ -14,13 +14,14 @@ use crate::{account, health, oauth};
 pub(super) async fn serve(
     endpoint: Endpoint,
     permit: Permit<'_>,
-    inbound: Inbound<RequestBody>,
+    inbound: &Inbound,
+    body: RequestBody,
     snapshot: &Snapshot,
 ) -> Result<Response<ResponseBody>, Reject> {
     match endpoint {
-        Endpoint::Token => oauth::token(permit, inbound, &snapshot.provider).await,
-        Endpoint::Jwks => Ok(oauth::jwks(permit, &inbound, &snapshot.provider)),
-        Endpoint::Metadata => Ok(oauth::metadata(permit, &inbound, &snapshot.provider)),
+        Endpoint::Token => oauth::token(permit, inbound, body, &snapshot.provider).await,
+        Endpoint::Jwks => Ok(oauth::jwks(permit, inbound, &snapshot.provider)),
+        Endpoint::Metadata => Ok(oauth::metadata(permit, inbound, &snapshot.provider)),
         Endpoint::Me => account::me(&permit),
         Endpoint::Health => Ok(health::alive(permit)),
         Endpoint::Ready => Ok(health::ready(permit, &snapshot.health)),

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use http::{Request, Response, Version};
 use http_body::Body;
 use hyper::body::Incoming;
+use hyper::upgrade::OnUpgrade;
 
 pub use connection::{Connection, Protocol};
 pub use exchange::Tracked;
@@ -25,7 +26,7 @@ use crate::clock;
 use crate::config::Target;
 use crate::gateway::exchange::Exchange;
 use crate::inbound::{Arrival, Inbound, RequestId};
-use crate::proxy::{self, Forwarded, Tunnel, Way};
+use crate::proxy::{self, Forwarded, Rest, Tunnel, Way};
 use crate::reject::{Form, Reject};
 
 /// Answers one request. Never fails: a refusal is a response too.
@@ -72,7 +73,9 @@ async fn serve(
     exchange: &mut Exchange,
 ) -> Result<Served, Reject> {
     let snapshot = &*view.snapshot;
-    let inbound = Inbound::parse(arrival, request, id, &snapshot.limits)?;
+    let (mut head, body) = request.into_parts();
+    let upgrade = head.extensions.remove::<OnUpgrade>();
+    let inbound = Inbound::parse(arrival, head, id, &snapshot.limits)?;
     exchange.note_inbound(&inbound);
 
     let found = snapshot.routes().find(inbound.host().as_str(), inbound.path(), inbound.method());
@@ -88,12 +91,12 @@ async fn serve(
         Ok(caller)
     })?;
 
-    let inbound = admit_body(inbound, permit.route().max_body, snapshot)?;
-    exchange.note_body(&inbound.body);
+    let body = admit_body(body, inbound.head.version, permit.route().max_body, snapshot)?;
+    exchange.note_body(&body);
 
     match permit.target() {
         Target::Local(endpoint) => {
-            let response = local::serve(endpoint, permit, inbound, snapshot).await?;
+            let response = local::serve(endpoint, permit, &inbound, body, snapshot).await?;
             Ok(Served { response, tunnel: None })
         }
         Target::Upstream(_) if proxy::is_for_this_hop(inbound.method(), inbound.headers()) => {
@@ -108,8 +111,10 @@ async fn serve(
                 // RFC 9110 §15.2: HTTP/1.0 has no interim responses.
                 interim: connection.interim().filter(|_| inbound.head.version == Version::HTTP_11),
                 new_trace: worker.ids().random(),
+                now: exchange.started(),
             };
-            let Forwarded { response, server, tunnel } = proxy::forward(permit, inbound, way).await?;
+            let rest = Rest { body, upgrade };
+            let Forwarded { response, server, tunnel } = proxy::forward(permit, &inbound, rest, way).await?;
             exchange.note_server(server);
             Ok(Served { response, tunnel })
         }
@@ -118,14 +123,13 @@ async fn serve(
 
 /// Bounds the body. One that says itself that it is too long is refused before a byte of it is read.
 fn admit_body(
-    inbound: Inbound<Incoming>,
+    body: Incoming,
+    version: Version,
     limit: u64,
     snapshot: &Snapshot,
-) -> Result<Inbound<RequestBody>, Reject> {
-    if inbound.body.size_hint().lower() > limit {
+) -> Result<RequestBody, Reject> {
+    if body.size_hint().lower() > limit {
         return Err(Reject::BodyTooLarge { limit });
     }
-    let (version, patience, trailers) =
-        (inbound.head.version, snapshot.body_timeout, snapshot.trailers.clone());
-    Ok(inbound.map_body(|body| RequestBody::new(body, version, limit, patience, trailers)))
+    Ok(RequestBody::new(body, version, limit, snapshot.body_timeout, snapshot.trailers.clone()))
 }

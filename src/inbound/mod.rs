@@ -10,7 +10,7 @@ use std::net::SocketAddr;
 
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, Method, Request, Version, header};
+use http::{HeaderMap, HeaderValue, Method, Version, header};
 use ipnet::IpNet;
 
 pub use forwarded::{ForwardedChain, Scheme};
@@ -64,11 +64,9 @@ pub struct Arrival {
 
 /// A well-formed request.
 #[derive(Debug)]
-pub struct Inbound<B> {
+pub struct Inbound {
     /// Method, version and header fields as they came. The URI in it is no longer looked at: see `path` and `host`.
     pub head: Parts,
-    /// The body.
-    pub body: B,
     path: CleanPath,
     host: Host,
     authority: HeaderValue,
@@ -76,18 +74,12 @@ pub struct Inbound<B> {
     request_id: RequestId,
 }
 
-impl<B> Inbound<B> {
+impl Inbound {
     /// Checks and normalises a request that the HTTP parser has let through.
     ///
     /// # Errors
     /// [`Reject`] with status 400, 414, 417, 421 or 501; nothing of the request has been acted on.
-    pub fn parse(
-        arrival: Arrival,
-        request: Request<B>,
-        id: RequestId,
-        limits: &Limits,
-    ) -> Result<Self, Reject> {
-        let (head, body) = request.into_parts();
+    pub fn parse(arrival: Arrival, head: Parts, id: RequestId, limits: &Limits) -> Result<Self, Reject> {
         check_method(&head.method)?;
         if head.headers.len() > limits.max_headers {
             return Err(Reject::TooManyHeaders { limit: limits.max_headers });
@@ -96,14 +88,7 @@ impl<B> Inbound<B> {
         let path = clean_path(&head, limits)?;
         let (host, authority) = authority(&head, arrival.local)?;
         let chain = ForwardedChain::read(&head.headers, arrival.peer, limits);
-        Ok(Self { head, body, path, host, authority, chain, request_id: id })
-    }
-
-    /// The same request with another body.
-    #[must_use]
-    pub fn map_body<C>(self, change: impl FnOnce(B) -> C) -> Inbound<C> {
-        let Self { head, body, path, host, authority, chain, request_id } = self;
-        Inbound { head, body: change(body), path, host, authority, chain, request_id }
+        Ok(Self { head, path, host, authority, chain, request_id: id })
     }
 
     /// The path that is authorized and forwarded.

@@ -27,7 +27,7 @@ impl Document {
     }
 
     /// RFC 9110 §13.1.2: 304 for a client that has this very document.
-    fn response<B>(&self, inbound: &Inbound<B>) -> Response<ResponseBody> {
+    fn response(&self, inbound: &Inbound) -> Response<ResponseBody> {
         let known = inbound.headers().get_all(header::IF_NONE_MATCH).iter().any(|value| value == self.tag);
         let body = if known { ResponseBody::empty() } else { ResponseBody::full(self.body.clone()) };
         let mut response = Response::new(body);
@@ -45,21 +45,13 @@ impl Document {
 
 /// `GET /.well-known/jwks.json`: the public keys (RFC 7517 §5). Empty with HS256, whose key is not public.
 #[must_use]
-pub fn jwks(
-    _: Permit<'_>,
-    inbound: &Inbound<crate::body::RequestBody>,
-    provider: &Provider,
-) -> Response<ResponseBody> {
+pub fn jwks(_: Permit<'_>, inbound: &Inbound, provider: &Provider) -> Response<ResponseBody> {
     provider.jwks.response(inbound)
 }
 
 /// `GET /.well-known/oauth-authorization-server` (RFC 8414 §3).
 #[must_use]
-pub fn metadata(
-    _: Permit<'_>,
-    inbound: &Inbound<crate::body::RequestBody>,
-    provider: &Provider,
-) -> Response<ResponseBody> {
+pub fn metadata(_: Permit<'_>, inbound: &Inbound, provider: &Provider) -> Response<ResponseBody> {
     provider.metadata.response(inbound)
 }
 

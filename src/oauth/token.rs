@@ -38,20 +38,22 @@ struct Success<'a> {
 /// [`Reject`] for what is no token request at all: its body broke off or is too long.
 pub async fn token(
     _: Permit<'_>,
-    inbound: Inbound<RequestBody>,
+    inbound: &Inbound,
+    body: RequestBody,
     provider: &Provider,
 ) -> Result<Response<ResponseBody>, Reject> {
     if inbound.path().path_and_query().query().is_some_and(|query| !query.is_empty()) {
         let error = OAuthError::InvalidRequest("parameters belong in the body, not in the URL".into());
         return Ok(error.response().map(ResponseBody::full));
     }
-    let head = inbound.head;
-    let body = inbound.body.collect().await.map_err(|error| match error {
+    let body = body.collect().await.map_err(|error| match error {
         BodyError::TooLarge { limit } => Reject::BodyTooLarge { limit },
         BodyError::Stalled(_) => Reject::BodyStalled,
-        BodyError::Broken(_) | BodyError::Reset | BodyError::CalledOff => Reject::BodyBroken,
+        BodyError::Broken(_) | BodyError::Reset | BodyError::WrongLength | BodyError::Upstream(_) => {
+            Reject::BodyBroken
+        }
     })?;
-    Ok(match grant(&head.headers, &body, provider).await {
+    Ok(match grant(inbound.headers(), &body, provider).await {
         Ok(response) => response,
         Err(error) => error.response().map(ResponseBody::full),
     })

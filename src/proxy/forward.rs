@@ -1,20 +1,20 @@
 //! Sends a permitted request to a server of its upstream and brings the answer back.
 
 use std::net::SocketAddr;
-use std::sync::Arc;
+use std::time::Instant;
 
-use http::{HeaderMap, Method, Request, Response, StatusCode, Uri, Version, header};
+use http::{HeaderMap, Method, Response, StatusCode, Version, header};
 use http_body::Body;
 use hyper::upgrade::OnUpgrade;
 
-use super::answer::{CallOff, Exchange, answer};
+use super::answer::answer;
 use super::balance::Upstream;
-use super::headers::{Authorization, HeaderPolicy, asks_for_websocket};
-use super::outgoing::{Outgoing, Progress};
-use super::send::{Failed, pick, send};
-use super::upgrade::{self, Tunnel};
+use super::headers::{Authorization, HeaderPolicy, RequestHead, Switch, asks_for_websocket};
+use super::http1::{Cause, Deadline, Failure, Fields, Framing, Upload};
+use super::pick::{Picked, pick};
+use super::upgrade::Tunnel;
 use crate::auth::Permit;
-use crate::body::{RequestBody, ResponseBody, TrailerFilter};
+use crate::body::{BodyFault, Meter, RequestBody, ResponseBody, TrailerFilter};
 use crate::inbound::Inbound;
 use crate::interim::Interim;
 use crate::reject::Reject;
@@ -26,13 +26,23 @@ pub struct Way<'a> {
     /// The upstream of the route.
     pub upstream: &'a Upstream,
     /// The header rules of the snapshot.
-    pub policy: &'a Arc<HeaderPolicy>,
+    pub policy: &'a HeaderPolicy,
     /// The same rules for trailers.
     pub trailers: &'a TrailerFilter,
     /// Where interim responses go; `None` if the client's protocol version has no place for them.
-    pub interim: Option<&'a Arc<Interim>>,
+    pub interim: Option<&'a Interim>,
     /// 128 random bits for a new trace.
     pub new_trace: u128,
+    /// When the request came.
+    pub now: Instant,
+}
+
+/// What a client sends after the head of its request.
+pub struct Rest {
+    /// The body.
+    pub body: RequestBody,
+    /// The client's side of another protocol, if it asks for one.
+    pub upgrade: Option<OnUpgrade>,
 }
 
 /// An upstream's answer.
@@ -51,93 +61,112 @@ pub struct Forwarded {
 /// [`Reject`] with status 400, 408, 413, 502, 503, 504 or 508.
 pub async fn forward(
     permit: Permit<'_>,
-    inbound: Inbound<RequestBody>,
+    inbound: &Inbound,
+    rest: Rest,
     way: Way<'_>,
 ) -> Result<Forwarded, Reject> {
     if way.policy.is_loop(inbound.headers()) {
         return Err(Reject::Loop);
     }
-    let meter = inbound.body.meter();
-    let Prepared { mut request, progress, client_upgrade } = prepare(&permit, inbound, way)?;
-    let guard = CallOff(progress.clone());
+    let Rest { body, upgrade } = rest;
+    let meter = body.meter();
+    let Sketch { head, framing, expects, switch } =
+        sketch(&permit, inbound, &body, way.policy, way.new_trace)?;
+    let upgrade = upgrade.filter(|_| switch == Switch::WebSocket);
+    let mut upload = Upload::new(head, framing, body, expects);
+    let mut interim = |status: StatusCode, fields: Fields| {
+        if let Some(interim) = way.interim {
+            interim.push(status, &way.policy.incoming(fields));
+        }
+    };
+    let mut deadline = Deadline::new(way.now, way.upstream.settings().response_timeout);
     let mut replayed = false;
     loop {
-        let picked = pick(way.upstream).await?;
-        let is_new = picked.idle_since.is_none();
-        let copy = picked.may_be_stale().then(|| copy_of(&request)).flatten().filter(|_| !replayed);
-        match send(picked, request, progress.as_ref(), meter.as_ref(), way.upstream).await {
-            Ok((response, server, connection)) => {
-                let exchange = Exchange { server, connection: Some(connection), guard };
-                return answer(response, exchange, client_upgrade, way);
-            }
-            // Nothing went out, so the next connection may have it. A server that closes even new ones is given up.
-            Err(Failed { unsent: Some(unsent), .. }) if !is_new => request = *unsent,
-            Err(Failed { reject, .. }) => match (copy, &reject) {
-                (Some(copy), Reject::UpstreamBroke { .. }) => {
-                    replayed = true;
-                    request = copy;
-                }
-                _ => return Err(reject),
-            },
+        let Picked { server, mut connection, reused } = pick(way.upstream, way.now).await?;
+        let failure =
+            match connection.exchange(inbound.method(), &mut upload, &mut deadline, &mut interim).await {
+                Ok(head) => return answer(head, connection, server, upload, upgrade, way),
+                Err(failure) => failure,
+            };
+        // A server may close an idle connection at the moment in which it is used again: the request is sent once more, if nothing
+        // of it went out, or if it changes nothing more the second time and has no body (RFC 9110 §9.2.2). A server that closes
+        // even new ones is given up.
+        let is_stale = reused && !failure.answered && matches!(failure.cause, Cause::Closed | Cause::Io(_));
+        let untouched = upload.is_untouched();
+        let again = is_stale && (untouched || !replayed && inbound.method().is_idempotent());
+        if !again || !upload.rewind() {
+            return Err(blame(failure, connection.address(), meter.as_deref(), way.upstream));
         }
+        replayed |= !untouched;
     }
 }
 
-/// The request as the upstream gets it.
-struct Prepared {
-    request: Request<Outgoing>,
-    /// Of its body, if it has one.
-    progress: Option<Arc<Progress>>,
-    /// The client's side of a WebSocket, if it asks for one.
-    client_upgrade: Option<OnUpgrade>,
+/// The request as the upstream gets it, without its body.
+struct Sketch {
+    head: Vec<u8>,
+    framing: Framing,
+    expects: bool,
+    switch: Switch,
 }
 
-fn prepare(permit: &Permit<'_>, mut inbound: Inbound<RequestBody>, way: Way<'_>) -> Result<Prepared, Reject> {
-    let version = inbound.head.version;
-    let websocket = rewrite(permit, &mut inbound, way.policy, way.new_trace)?;
-    let (mut head, body) = (inbound.head, inbound.body);
-    let client_upgrade = head.extensions.remove::<OnUpgrade>().filter(|_| websocket);
-    // Only HTTP/1.1 lets us pass on the question; an HTTP/2 client sends its body when it likes.
-    let expects = version == Version::HTTP_11 && head.headers.contains_key(header::EXPECT);
-    if !expects || body.is_end_stream() {
-        head.headers.remove(header::EXPECT);
-    }
-    let (body, progress) = Outgoing::new(body, expects);
-    let mut request = Request::from_parts(head, body);
-    listen_for_interim(&mut request, way, progress.as_ref().filter(|_| expects));
-    Ok(Prepared { request, progress, client_upgrade })
-}
-
-/// Turns the head of a permitted request into the one that the upstream gets: target, version and header fields. `explain` shows
-/// what this makes. Returns whether the request asks for a WebSocket.
-///
-/// # Errors
-/// [`Reject::MalformedPath`] when nothing unambiguous is left behind the prefix that the route strips.
-pub fn rewrite<B: Body>(
+fn sketch(
     permit: &Permit<'_>,
-    inbound: &mut Inbound<B>,
+    inbound: &Inbound,
+    body: &impl Body,
     policy: &HeaderPolicy,
     new_trace: u128,
-) -> Result<bool, Reject> {
+) -> Result<Sketch, Reject> {
+    let framing = match (body.is_end_stream(), body.size_hint().exact()) {
+        (true, _) => Framing::Empty,
+        (false, Some(length)) => Framing::Length(length),
+        (false, None) => Framing::Chunked,
+    };
+    let is_http11 = inbound.head.version == Version::HTTP_11;
+    // Only HTTP/1.1 lets us pass on the question; an HTTP/2 client sends its body when it likes.
+    let expects = is_http11 && framing != Framing::Empty && inbound.headers().contains_key(header::EXPECT);
+    let websocket = is_http11
+        && inbound.method() == Method::GET
+        // RFC 6455 §4.1: a handshake has no content. What follows one could be read as content or as frames.
+        && framing == Framing::Empty
+        && asks_for_websocket(inbound.headers());
+    let switch = if websocket { Switch::WebSocket } else { Switch::Never };
     let route = permit.route();
+    let stripped;
     let path = if route.strip_prefix {
-        &inbound.path().without_prefix(route.pattern.path().literal()).map_err(Reject::MalformedPath)?
+        let literal = route.pattern.path().literal();
+        stripped = inbound.path().without_prefix(literal).map_err(Reject::MalformedPath)?;
+        &stripped
     } else {
         inbound.path()
     };
-    let target = Uri::from(path.path_and_query().clone());
-    let websocket = inbound.head.version == Version::HTTP_11
-        && inbound.method() == Method::GET
-        && asks_for_websocket(inbound.headers())
-        // RFC 6455 §4.1: a handshake has no content. What follows one could be read as content or as frames.
-        && inbound.body.is_end_stream();
-    let authorization = authorization(permit, inbound.headers());
-    policy.outgoing(inbound, permit.caller().map(AsRef::as_ref), authorization, new_trace);
-    if websocket {
-        upgrade::ask(&mut inbound.head.headers);
-    }
-    (inbound.head.uri, inbound.head.version) = (target, Version::HTTP_11);
-    Ok(websocket)
+    let mut head = Vec::with_capacity(1024);
+    policy.write_request(
+        &mut head,
+        &RequestHead {
+            inbound,
+            target: path.path_and_query().as_str(),
+            caller: permit.caller().map(AsRef::as_ref),
+            authorization: authorization(permit, inbound.headers()),
+            framing,
+            expects,
+            switch,
+            new_trace,
+        },
+    );
+    Ok(Sketch { head, framing, expects, switch })
+}
+
+/// The head of a permitted request without a body as its upstream gets it, in the form of RFC 9112. `explain` shows it.
+///
+/// # Errors
+/// [`Reject::MalformedPath`] when nothing unambiguous is left behind the prefix that the route strips.
+pub fn preview(
+    permit: &Permit<'_>,
+    inbound: &Inbound,
+    policy: &HeaderPolicy,
+    new_trace: u128,
+) -> Result<Vec<u8>, Reject> {
+    sketch(permit, inbound, &RequestBody::empty(), policy, new_trace).map(|sketch| sketch.head)
 }
 
 /// DESIGN §9.4. On a public route nobody has looked at the header; a bearer token in it may be ours, a Basic password cannot.
@@ -155,34 +184,15 @@ fn authorization(permit: &Permit<'_>, headers: &HeaderMap) -> Authorization {
     }
 }
 
-fn listen_for_interim(request: &mut Request<Outgoing>, way: Way<'_>, held: Option<&Arc<Progress>>) {
-    if way.interim.is_none() && held.is_none() {
-        return;
-    }
-    let (interim, held, policy) = (way.interim.cloned(), held.cloned(), way.policy.clone());
-    hyper::ext::on_informational(request, move |response| {
-        if response.status() == StatusCode::CONTINUE
-            && let Some(held) = &held
-        {
-            held.release();
+/// Whose fault it is that the exchange broke: a request body that failed takes the upstream connection with it.
+fn blame(failure: Failure, server: SocketAddr, meter: Option<&Meter>, upstream: &Upstream) -> Reject {
+    match (meter.and_then(Meter::fault), failure.cause) {
+        (Some(BodyFault::TooLarge { limit }), _) => Reject::BodyTooLarge { limit },
+        (Some(BodyFault::Stalled), _) => Reject::BodyStalled,
+        (Some(BodyFault::Broken), _) | (_, Cause::Body(_)) => Reject::BodyBroken,
+        (None, Cause::Timeout) => {
+            Reject::UpstreamTimeout { server, limit: upstream.settings().response_timeout }
         }
-        if let Some(interim) = &interim {
-            let mut headers = response.headers().clone();
-            policy.incoming(&mut headers);
-            interim.push(response.status(), &headers);
-        }
-    });
-}
-
-/// RFC 9110 §9.2.2: a request that may be sent twice, because it changes nothing more the second time and has no body.
-fn copy_of(request: &Request<Outgoing>) -> Option<Request<Outgoing>> {
-    if !request.method().is_idempotent() || !request.body().is_end_stream() {
-        return None;
+        (None, cause) => Reject::UpstreamBroke { server, reason: cause.to_string() },
     }
-    let mut copy = Request::new(Outgoing::Empty);
-    copy.method_mut().clone_from(request.method());
-    copy.uri_mut().clone_from(request.uri());
-    copy.headers_mut().clone_from(request.headers());
-    copy.extensions_mut().clone_from(request.extensions());
-    Some(copy)
 }

@@ -5,12 +5,12 @@ mod balance;
 mod connect;
 mod forward;
 mod headers;
-mod outgoing;
+mod http1;
+mod pick;
 mod pool;
-mod send;
 mod upgrade;
 
 pub use balance::{Upstream, UpstreamSet};
-pub use forward::{Forwarded, Way, forward, rewrite};
-pub use headers::{Authorization, HeaderPolicy, is_for_this_hop};
+pub use forward::{Forwarded, Rest, Way, forward, preview};
+pub use headers::{HeaderPolicy, is_for_this_hop};
 pub use upgrade::Tunnel;

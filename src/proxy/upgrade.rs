@@ -1,21 +1,19 @@
 //! WebSockets: bytes in both directions after the upstream's `101` (RFC 6455 §4.2.2), and not before.
 
-use std::net::SocketAddr;
-
-use http::{HeaderMap, HeaderValue, Response, header};
-use hyper::body::Incoming;
+use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
 use hyper::upgrade::OnUpgrade;
 use hyper_util::rt::TokioIo;
 use tokio::io::copy_bidirectional;
 
 use super::headers::{HeaderPolicy, asks_for_websocket};
+use super::http1::{Connection, Fields, Tunnelled};
 use crate::body::ResponseBody;
 use crate::reject::Reject;
 
 /// A WebSocket between a client and an upstream, about to begin.
 pub struct Tunnel {
     client: OnUpgrade,
-    upstream: OnUpgrade,
+    upstream: Tunnelled,
 }
 
 /// What went through a tunnel.
@@ -33,32 +31,38 @@ impl Tunnel {
     /// # Errors
     /// What broke, for the log.
     pub async fn run(self) -> Result<Traffic, Box<dyn std::error::Error + Send + Sync>> {
-        let (client, upstream) = tokio::try_join!(self.client, self.upstream)?;
-        let (mut client, mut upstream) = (TokioIo::new(client), TokioIo::new(upstream));
+        let (mut client, mut upstream) = (TokioIo::new(self.client.await?), self.upstream);
         let (received, sent) = copy_bidirectional(&mut client, &mut upstream).await?;
         Ok(Traffic { received, sent })
     }
 }
 
-/// Asks the upstream for what the client asked us for. The client's own fields are gone with the other hop-by-hop ones.
-pub(super) fn ask(headers: &mut HeaderMap) {
-    headers.insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
-    headers.insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+/// Takes the upstream's `101`: it must be for a WebSocket, and the client must have asked for one.
+pub(super) fn accept(
+    mut connection: Box<Connection>,
+    client: Option<OnUpgrade>,
+    policy: &HeaderPolicy,
+) -> Result<(Response<ResponseBody>, Tunnel), Reject> {
+    let server = connection.address();
+    let broke = |reason: &str| Reject::UpstreamBroke { server, reason: reason.to_owned() };
+    let client = client.ok_or_else(|| broke("it switched protocols without being asked to"))?;
+    let fields = std::mem::take(connection.fields());
+    if !asks_for_websocket(&all(&fields)) {
+        return Err(broke("it switched to a protocol that nobody asked for"));
+    }
+    let mut response = Response::new(ResponseBody::empty());
+    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
+    *response.headers_mut() = policy.incoming(fields);
+    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
+    response.headers_mut().insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    let upstream = connection.into_tunnel().ok_or_else(|| broke("its connection is gone"))?;
+    Ok((response, Tunnel { client, upstream }))
 }
 
-/// Takes the upstream's `101`: it must be for a WebSocket.
-pub(super) fn accept(
-    mut response: Response<Incoming>,
-    client: OnUpgrade,
-    policy: &HeaderPolicy,
-    server: SocketAddr,
-) -> Result<(Response<ResponseBody>, Tunnel), Reject> {
-    if !asks_for_websocket(response.headers()) {
-        let reason = "it switched to a protocol that nobody asked for".to_owned();
-        return Err(Reject::UpstreamBroke { server, reason });
+fn all(fields: &Fields) -> HeaderMap {
+    let mut headers = HeaderMap::new();
+    for (name, value) in fields {
+        headers.append(name, value.clone());
     }
-    let upstream = hyper::upgrade::on(&mut response);
-    policy.incoming(response.headers_mut());
-    ask(response.headers_mut());
-    Ok((response.map(|_| ResponseBody::empty()), Tunnel { client, upstream }))
+    headers
 }

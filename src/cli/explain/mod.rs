@@ -19,7 +19,6 @@ use super::arguments::Question;
 use super::failure::{Failure, Status};
 use super::print_json;
 use crate::auth::{self, Caller, Permit};
-use crate::body::RequestBody;
 use crate::clock::{self, UnixTime};
 use crate::config::{Config, Target};
 use crate::id::fill_random;
@@ -46,7 +45,7 @@ pub(super) fn run(question: &Question, config: &Config, out: &mut dyn Write) -> 
 }
 
 /// The request as a client would send it: origin form, with a `Host` header.
-fn request(question: &Question, config: &Config) -> Result<Request<RequestBody>, Failure> {
+fn request(question: &Question, config: &Config) -> Result<Request<()>, Failure> {
     let wrong = |why: &dyn std::fmt::Display| {
         Failure::usage(format!("{:?} is neither a path nor an http URL: {why}", question.url)).with_help(
             "write the path as it is sent, such as /orders/7, or the whole URL, http://host/orders/7",
@@ -60,7 +59,7 @@ fn request(question: &Question, config: &Config) -> Result<Request<RequestBody>,
         return Err(wrong(&"it has a host and no scheme"));
     }
     let target = uri.path_and_query().cloned().unwrap_or(PathAndQuery::from_static("/"));
-    let mut request = Request::new(RequestBody::empty());
+    let mut request = Request::new(());
     *request.method_mut() = question.method.clone();
     *request.uri_mut() = Uri::from(target);
     let headers = request.headers_mut();
@@ -94,14 +93,14 @@ fn own_host(config: &Config) -> String {
 fn explain(
     question: &Question,
     config: &Config,
-    request: Request<RequestBody>,
+    request: Request<()>,
     authenticated: Result<Arc<Caller>, Reject>,
 ) -> Result<Explanation, Failure> {
     let limits = Limits::new(&config.server);
     let (arrival, ids) = (arrival(config, clock::now()), ids()?);
     let id = RequestId::accept_or_make(request.headers(), arrival, &limits, &ids);
     let mut explanation = Explanation::new(question);
-    let mut inbound = match Inbound::parse(arrival, request, id, &limits) {
+    let inbound = match Inbound::parse(arrival, request.into_parts().0, id, &limits) {
         Ok(inbound) => inbound,
         Err(reject) => return Ok(explanation.refused(&reject)),
     };
@@ -118,7 +117,7 @@ fn explain(
     let permit = auth::authorize(found, path, || authenticated);
 
     let passed =
-        permit.and_then(|permit| pass(&permit, &mut inbound, config, &ids).map(|passed| (permit, passed)));
+        permit.and_then(|permit| pass(&permit, &inbound, config, &ids).map(|passed| (permit, passed)));
     Ok(match passed {
         Ok((permit, passed)) => explanation.passed(&permit, passed),
         Err(reject) => explanation.refused(&reject),
@@ -126,12 +125,7 @@ fn explain(
 }
 
 /// What happens to a request that may pass.
-fn pass(
-    permit: &Permit<'_>,
-    inbound: &mut Inbound<RequestBody>,
-    config: &Config,
-    ids: &IdSource,
-) -> Result<Passed, Reject> {
+fn pass(permit: &Permit<'_>, inbound: &Inbound, config: &Config, ids: &IdSource) -> Result<Passed, Reject> {
     let index = match permit.target() {
         Target::Local(endpoint) => return Ok(Passed::Local { endpoint: endpoint.name() }),
         Target::Upstream(index) => index,
@@ -140,8 +134,8 @@ fn pass(
     let upstream =
         upstream.ok_or_else(|| Reject::Internal(format!("there is no upstream number {index}")))?;
     let policy = HeaderPolicy::new(&config.identity_headers, "INSTANCE");
-    proxy::rewrite(permit, inbound, &policy, ids.random())?;
-    Ok(Passed::upstream(upstream, &inbound.head.uri, &inbound.head.headers, &config.identity_headers))
+    let head = proxy::preview(permit, inbound, &policy, ids.random())?;
+    Ok(Passed::upstream(upstream, &head, &config.identity_headers))
 }
 
 /// From this machine, to the first address that is listened on.

@@ -2,7 +2,7 @@
 
 use std::io::{self, Write};
 
-use http::{HeaderMap, Uri, header};
+use http::header;
 use serde::Serialize;
 
 use crate::auth::{Caller, Permit};
@@ -109,7 +109,7 @@ impl Explanation {
     }
 
     /// The request is well-formed.
-    pub(super) fn note_inbound<B>(&mut self, inbound: &Inbound<B>) {
+    pub(super) fn note_inbound(&mut self, inbound: &Inbound) {
         self.path = Some(inbound.path().as_str().to_owned());
         self.host = Some(inbound.host().as_str().to_owned());
     }
@@ -244,19 +244,16 @@ impl NearRoute {
 
 impl Passed {
     /// The request as it is forwarded.
-    pub(super) fn upstream(
-        upstream: &Upstream,
-        target: &Uri,
-        headers: &HeaderMap,
-        names: &IdentityHeaders,
-    ) -> Self {
-        let fields = headers.iter().map(|(name, value)| {
-            let text = String::from_utf8_lossy(value.as_bytes());
+    pub(super) fn upstream(upstream: &Upstream, head: &[u8], names: &IdentityHeaders) -> Self {
+        let head = String::from_utf8_lossy(head);
+        let mut lines = head.split("\r\n");
+        let target = lines.next().and_then(|line| line.split(' ').nth(1)).unwrap_or_default();
+        let fields = lines.filter_map(|line| line.split_once(": ")).map(|(name, value)| {
             // What is pasted into a ticket must not log in whoever reads it.
-            let is_secret = *name == header::AUTHORIZATION;
-            let scheme = text.split(' ').next().unwrap_or_default();
-            let value = if is_secret { format!("{scheme} (not shown)") } else { text.into_owned() };
-            Field { name: name.to_string(), value }
+            let is_secret = name == header::AUTHORIZATION;
+            let scheme = value.split(' ').next().unwrap_or_default();
+            let value = if is_secret { format!("{scheme} (not shown)") } else { value.to_owned() };
+            Field { name: name.to_owned(), value }
         });
         let is_ours = |field: &Field| field.name == names.user.as_str() || field.name == names.role.as_str();
         let (mut sorted, others): (Vec<_>, Vec<_>) = fields.partition(is_ours);

@@ -4,6 +4,7 @@
 //! backends fold `X_User`, `X.User` and `x-user` into one variable.
 
 mod hops;
+mod request;
 mod trace;
 
 use std::fmt::Write;
@@ -12,10 +13,9 @@ use http::{HeaderMap, HeaderName, HeaderValue, header};
 
 use hops::Via;
 pub use hops::is_for_this_hop;
+pub(super) use request::{Authorization, RequestHead, Switch};
 
-use crate::auth::Caller;
 use crate::config::IdentityHeaders;
-use crate::inbound::{Inbound, REQUEST_ID};
 
 /// Header names of the field that tell a backend who or where a client is, or which request to take it for. Only we say that.
 const SPOOFABLE: [&str; 16] = [
@@ -43,20 +43,6 @@ const SPOOFABLE_PREFIXES: [&str; 2] = ["x-forwarded-", "x-envoy-"];
 
 /// What a backend says to a proxy in front of it, such as nginx: a client has no use for it.
 const BETWEEN_PROXIES: &str = "x-accel-";
-
-/// RFC 9110 §7.6.1, with the two of RFC 9110 §11.7 that are between a client and its proxy.
-const HOP_BY_HOP: [HeaderName; 9] = [
-    header::CONNECTION,
-    // RFC 7540 §3.2.1: belongs to an upgrade that we never pass on.
-    HeaderName::from_static("http2-settings"),
-    HeaderName::from_static("keep-alive"),
-    HeaderName::from_static("proxy-connection"),
-    header::PROXY_AUTHENTICATE,
-    header::PROXY_AUTHORIZATION,
-    header::TE,
-    header::TRANSFER_ENCODING,
-    header::UPGRADE,
-];
 
 /// What a trailer must not carry (RFC 9110 §6.5.1): framing, routing, authentication, content format.
 const NEVER_IN_TRAILERS: [&str; 14] = [
@@ -87,6 +73,8 @@ pub struct HeaderPolicy {
     reserved: Vec<Box<str>>,
     /// First bytes of all that is dropped: most names are let through by one look-up.
     suspicious: [bool; 256],
+    /// The same, and those of all names of a request that are not simply passed on.
+    notable: [bool; 256],
     via: Via,
     pseudonym: String,
 }
@@ -106,6 +94,11 @@ impl HeaderPolicy {
                 suspicious[usize::from(byte)] |= fold(byte) == first;
             }
         }
+        let mut notable = suspicious;
+        for name in request::NOTABLE {
+            let first = name.as_bytes().first().copied().unwrap_or_default();
+            notable[usize::from(first)] = true;
+        }
         let pseudonym = format!("portcullis-{instance}");
         let via = Via::new(&pseudonym);
         Self {
@@ -114,6 +107,7 @@ impl HeaderPolicy {
             identity,
             reserved,
             suspicious,
+            notable,
             via,
             pseudonym,
         }
@@ -128,92 +122,77 @@ impl HeaderPolicy {
         headers.get_all(header::VIA).iter().any(by_us)
     }
 
-    /// Turns the client's header fields into the backend's.
-    pub fn outgoing<B>(
-        &self,
-        inbound: &mut Inbound<B>,
-        caller: Option<&Caller>,
-        authorization: Authorization,
-        new_trace: u128,
-    ) {
-        let wants_trailers =
-            inbound.headers().contains_key(header::TE) && accepts_trailers(inbound.headers());
-        let mut headers = std::mem::take(&mut inbound.head.headers);
-        remove_hop_by_hop(&mut headers);
-        self.remove_reserved(&mut headers);
-        self.clean_trailer_list(&mut headers);
-        if authorization == Authorization::Withheld {
-            headers.remove(header::AUTHORIZATION);
-        }
-        if wants_trailers {
-            headers.insert(header::TE, HeaderValue::from_static("trailers"));
-            headers.insert(header::CONNECTION, HeaderValue::from_static("te"));
-        }
-        join_cookies(&mut headers);
-        hops::count_down(&inbound.head.method, &mut headers);
-        headers.insert(header::HOST, inbound.authority().clone());
-        headers.append(header::VIA, self.via.received_by(inbound.head.version).clone());
-        headers.insert(REQUEST_ID, inbound.request_id().as_header().clone());
-        trace::continue_or_start(&mut headers, new_trace);
-        hops::add_forwarded(&mut headers, inbound);
-        if let Some(caller) = caller {
-            headers.insert(self.user.clone(), caller.user_header().clone());
-            if !caller.roles().is_empty() {
-                headers.insert(self.role.clone(), caller.role_header().clone());
-            }
-        }
-        inbound.head.headers = headers;
-    }
-
     /// Turns the backend's header fields into those that the client sees.
-    pub fn incoming(&self, headers: &mut HeaderMap) {
-        if headers.contains_key(header::TRANSFER_ENCODING) {
-            // RFC 9112 §6.3: the coding is what counts. The length that stands beside it must not frame our own response.
-            headers.remove(header::CONTENT_LENGTH);
-        }
-        remove_hop_by_hop(headers);
-        self.clean_trailer_list(headers);
-        remove_where(headers, |name| {
-            let first = name.as_bytes().first().copied().unwrap_or_default();
-            if !self.suspicious[usize::from(first)] {
-                return false;
+    pub fn incoming(&self, fields: impl IntoIterator<Item = (HeaderName, HeaderValue)>) -> HeaderMap {
+        let fields = fields.into_iter();
+        // One more for each of `Date` and the request id.
+        let mut headers = HeaderMap::with_capacity(fields.size_hint().0.saturating_add(2));
+        let mut unwanted = Vec::new();
+        for (name, value) in fields {
+            if name == header::CONNECTION {
+                unwanted.extend(named_by(&value));
+            } else if name == header::CONTENT_LENGTH {
+                // A server may say it twice, as long as it says the same (RFC 9110 §8.6). The client hears it once.
+                headers.insert(name, single(value));
+            } else if name == header::TRANSFER_ENCODING {
+                // RFC 9112 §6.3: the coding is what counts. The length beside it must not frame our own response.
+                unwanted.push(header::CONTENT_LENGTH);
+            } else if !self.is_dropped_from_responses(&name) {
+                headers.append(name, value);
             }
-            let name = folded(name);
-            self.identity.iter().any(|ours| **ours == *name) || name.starts_with(BETWEEN_PROXIES)
-        });
+        }
+        for name in unwanted {
+            headers.remove(name);
+        }
+        self.clean_trailer_list(&mut headers);
+        headers
     }
 
     /// Drops what has no place in a trailer section, in either direction.
     pub fn clean_trailers(&self, trailers: &mut HeaderMap) {
-        remove_hop_by_hop(trailers);
-        remove_where(trailers, |name| self.is_barred_from_trailers(name));
+        let barred = |name: &&HeaderName| self.is_barred_from_trailers(name.as_str());
+        let names: Vec<HeaderName> = trailers.keys().filter(barred).cloned().collect();
+        for name in names {
+            trailers.remove(name);
+        }
     }
 
-    fn remove_reserved(&self, headers: &mut HeaderMap) {
-        remove_where(headers, |name| self.is_reserved(name));
+    fn is_dropped_from_responses(&self, name: &HeaderName) -> bool {
+        let text = name.as_str();
+        is_hop_by_hop(text)
+            || self.is_suspicious(text)
+                && (self.identity.iter().any(|ours| is_alias(text, ours))
+                    || begins_like(text, BETWEEN_PROXIES))
     }
 
     fn is_reserved(&self, name: &str) -> bool {
-        let first = name.as_bytes().first().copied().unwrap_or_default();
-        if !self.suspicious[usize::from(first)] {
-            return false;
-        }
-        let name = folded(name);
-        self.reserved.iter().any(|reserved| **reserved == *name)
-            || SPOOFABLE_PREFIXES.iter().any(|prefix| name.starts_with(prefix))
+        self.is_suspicious(name)
+            && (self.reserved.iter().any(|reserved| is_alias(name, reserved))
+                || SPOOFABLE_PREFIXES.iter().any(|prefix| begins_like(name, prefix)))
+    }
+
+    fn is_suspicious(&self, name: &str) -> bool {
+        name.as_bytes().first().is_some_and(|&first| self.suspicious[usize::from(first)])
     }
 
     fn is_barred_from_trailers(&self, name: &str) -> bool {
-        self.is_reserved(name)
+        is_hop_by_hop(name)
+            || self.is_reserved(name)
             || NEVER_IN_TRAILERS.contains(&name)
-            || folded(name).starts_with(BETWEEN_PROXIES)
+            || begins_like(name, BETWEEN_PROXIES)
+    }
+
+    fn clean_trailer_list(&self, headers: &mut HeaderMap) {
+        if headers.contains_key(header::TRAILER) {
+            match self.trailer_list(headers) {
+                Some(kept) => headers.insert(header::TRAILER, kept),
+                None => headers.remove(header::TRAILER),
+            };
+        }
     }
 
     /// `Trailer` announces names; those that would be dropped are not announced.
-    fn clean_trailer_list(&self, headers: &mut HeaderMap) {
-        if !headers.contains_key(header::TRAILER) {
-            return;
-        }
+    fn trailer_list(&self, headers: &HeaderMap) -> Option<HeaderValue> {
         let mut kept = String::new();
         for name in list(headers, &header::TRAILER) {
             let name = String::from_utf8_lossy(name).to_ascii_lowercase();
@@ -222,20 +201,8 @@ impl HeaderPolicy {
                 let _ = write!(kept, "{comma}{name}");
             }
         }
-        headers.remove(header::TRAILER);
-        if let Some(value) = HeaderValue::try_from(kept).ok().filter(|value| !value.is_empty()) {
-            headers.insert(header::TRAILER, value);
-        }
+        HeaderValue::try_from(kept).ok().filter(|value| !value.is_empty())
     }
-}
-
-/// What becomes of the client's `Authorization`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Authorization {
-    /// The backend sees it.
-    Forwarded,
-    /// It ends here.
-    Withheld,
 }
 
 /// Whether the request asks for a WebSocket (RFC 6455 §4.1). Nothing else is ever tunnelled.
@@ -252,41 +219,54 @@ pub(super) fn asks_for_websocket(headers: &HeaderMap) -> bool {
 
 /// The items of a list header, over all of its lines.
 fn list<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'h [u8]> {
-    let lines = headers.get_all(name).iter();
-    lines
-        .flat_map(|line| line.as_bytes().split(|&byte| byte == b','))
-        .map(<[u8]>::trim_ascii)
-        .filter(|item| !item.is_empty())
+    headers.get_all(name).iter().flat_map(items)
 }
 
-fn accepts_trailers(headers: &HeaderMap) -> bool {
-    list(headers, &header::TE).any(|item| item.eq_ignore_ascii_case(b"trailers"))
+fn items(line: &HeaderValue) -> impl Iterator<Item = &[u8]> {
+    line.as_bytes().split(|&byte| byte == b',').map(<[u8]>::trim_ascii).filter(|item| !item.is_empty())
 }
 
-/// RFC 9110 §7.6.1: what `Connection` names goes, then the fields that are always between neighbours. A client can name any field in
-/// `Connection`, also one that we are going to inject: ours are injected afterwards.
-fn remove_hop_by_hop(headers: &mut HeaderMap) {
-    let named: Vec<HeaderName> = if headers.contains_key(header::CONNECTION) {
-        list(headers, &header::CONNECTION).filter_map(|token| HeaderName::from_bytes(token).ok()).collect()
-    } else {
-        Vec::new()
-    };
-    for name in named {
-        // `Connection: content-length` must not take the frame away from a body, nor `host` the target.
-        if name != header::CONTENT_LENGTH && name != header::HOST {
-            headers.remove(name);
-        }
-    }
-    for name in &HOP_BY_HOP {
-        headers.remove(name);
-    }
+/// RFC 9110 §7.6.1: the fields that are always between neighbours, with the two of RFC 9110 §11.7 that are between a client and its
+/// proxy, and that of an upgrade which we never pass on (RFC 7540 §3.2.1).
+fn is_hop_by_hop(name: &str) -> bool {
+    matches!(
+        name,
+        "connection"
+            | "http2-settings"
+            | "keep-alive"
+            | "proxy-authenticate"
+            | "proxy-authorization"
+            | "proxy-connection"
+            | "te"
+            | "transfer-encoding"
+            | "upgrade"
+    )
 }
 
-fn remove_where(headers: &mut HeaderMap, unwanted: impl Fn(&str) -> bool) {
-    let names: Vec<HeaderName> = headers.keys().filter(|name| unwanted(name.as_str())).cloned().collect();
-    for name in names {
-        headers.remove(name);
-    }
+/// RFC 9110 §7.6.1: what a line of `Connection` names goes too. A client can name any field there, also one that we are going to
+/// inject: ours are injected afterwards.
+fn named_by(line: &HeaderValue) -> impl Iterator<Item = HeaderName> {
+    let names = items(line).filter_map(|item| HeaderName::from_bytes(item).ok());
+    // `Connection: content-length` must not take the frame away from a body, nor `host` the target.
+    names.filter(|name| {
+        *name != header::CONTENT_LENGTH && *name != header::HOST && !is_hop_by_hop(name.as_str())
+    })
+}
+
+/// The first item of a list.
+fn single(value: HeaderValue) -> HeaderValue {
+    let first = items(&value).next().filter(|first| first.len() != value.len());
+    first.and_then(|first| HeaderValue::from_bytes(first).ok()).unwrap_or(value)
+}
+
+/// Whether a backend could read one name as the other: it folds case, and every byte that is not a letter or digit into one.
+/// `ours` is folded.
+fn is_alias(name: &str, ours: &str) -> bool {
+    name.len() == ours.len() && begins_like(name, ours)
+}
+
+fn begins_like(name: &str, ours: &str) -> bool {
+    name.len() >= ours.len() && name.bytes().zip(ours.bytes()).all(|(byte, our)| fold(byte) == our)
 }
 
 /// Lower case, and every byte that is not a letter or digit as `-`. `HeaderName` is lower case already.
@@ -296,17 +276,6 @@ fn folded(name: &str) -> String {
 
 fn fold(byte: u8) -> u8 {
     if byte.is_ascii_alphanumeric() { byte.to_ascii_lowercase() } else { b'-' }
-}
-
-/// RFC 9113 §8.2.3: HTTP/2 may split `Cookie` into crumbs; HTTP/1.1 has one line.
-fn join_cookies(headers: &mut HeaderMap) {
-    if headers.get_all(header::COOKIE).iter().nth(1).is_none() {
-        return;
-    }
-    let crumbs: Vec<&[u8]> = headers.get_all(header::COOKIE).iter().map(HeaderValue::as_bytes).collect();
-    if let Ok(whole) = HeaderValue::from_bytes(&crumbs.join(&b"; "[..])) {
-        headers.insert(header::COOKIE, whole);
-    }
 }
 
 #[cfg(test)]

@@ -2,29 +2,46 @@
 
 use http::{HeaderMap, HeaderValue};
 
-const TRACEPARENT: &str = "traceparent";
-const TRACESTATE: &str = "tracestate";
+use super::request::hex;
+
+pub(super) const TRACEPARENT: &str = "traceparent";
+pub(super) const TRACESTATE: &str = "tracestate";
 /// Trace Context §3.3.1.5: what a vendor should at least propagate. More is dropped.
 const MAX_TRACESTATE: usize = 512;
 
-/// Leaves exactly one valid `traceparent` in the headers. `fresh` makes the ids of a new trace.
-pub(super) fn continue_or_start(headers: &mut HeaderMap, fresh: u128) {
-    let mut lines = headers.get_all(TRACEPARENT).iter();
-    let valid = matches!((lines.next(), lines.next()), (Some(line), None) if is_valid(line.as_bytes()));
-    if !valid {
-        headers.remove(TRACESTATE);
-        // The trace id is the fresh number; the parent id needs no randomness of its own. "Sampled", because with the other value
-        // backends whose sampler follows its parent would record nothing at all.
-        let parent = (fresh >> 64 ^ fresh) as u64 | 1;
-        let text = format!("00-{:032x}-{parent:016x}-01", fresh | 1);
-        if let Ok(value) = HeaderValue::try_from(text) {
-            headers.insert(TRACEPARENT, value);
+/// What becomes of the trace that a request may belong to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Trace {
+    /// It has exactly one valid `traceparent`.
+    Continued,
+    /// The same, but its `tracestate` is too long.
+    Stateless,
+    /// It has none.
+    Started,
+}
+
+impl Trace {
+    pub(super) fn of(headers: &HeaderMap) -> Self {
+        let mut lines = headers.get_all(TRACEPARENT).iter();
+        match (lines.next(), lines.next()) {
+            (Some(line), None) if is_valid(line.as_bytes()) => {}
+            _ => return Self::Started,
         }
+        let state: usize = headers.get_all(TRACESTATE).iter().map(HeaderValue::len).sum();
+        if state > MAX_TRACESTATE { Self::Stateless } else { Self::Continued }
     }
-    let state: usize = headers.get_all(TRACESTATE).iter().map(HeaderValue::len).sum();
-    if state > MAX_TRACESTATE {
-        headers.remove(TRACESTATE);
-    }
+}
+
+/// The `traceparent` of a new trace. `fresh` makes its ids.
+pub(super) fn write_parent(out: &mut Vec<u8>, fresh: u128) {
+    // The trace id is the fresh number; the parent id needs no randomness of its own. "Sampled", because with the other value
+    // backends whose sampler follows its parent would record nothing at all.
+    let parent = (fresh >> 64 ^ fresh) as u64 | 1;
+    out.extend_from_slice(b"00-");
+    out.extend_from_slice(&hex::<16, 32>((fresh | 1).to_be_bytes()));
+    out.push(b'-');
+    out.extend_from_slice(&hex::<8, 16>(parent.to_be_bytes()));
+    out.extend_from_slice(b"-01");
 }
 
 /// Trace Context §3.2.2: version 00 is exactly 55 characters; a later version may go on after a further hyphen.
@@ -56,48 +73,49 @@ fn is_valid(text: &[u8]) -> bool {
 mod tests {
     use http::HeaderMap;
 
-    use super::continue_or_start;
+    use super::{Trace, write_parent};
 
-    fn after(lines: &[&str], state: &str) -> (Vec<String>, bool) {
+    fn of(lines: &[&str], state: &str) -> Trace {
         let mut headers = HeaderMap::new();
         for line in lines {
             headers.append("traceparent", line.parse().unwrap());
         }
         headers.insert("tracestate", state.parse().unwrap());
-        continue_or_start(&mut headers, 0xabc);
-        let lines =
-            headers.get_all("traceparent").iter().map(|line| line.to_str().unwrap().to_owned()).collect();
-        (lines, headers.contains_key("tracestate"))
+        Trace::of(&headers)
     }
+
+    const VALID: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
 
     #[test]
     fn a_valid_parent_is_kept_with_its_state() {
-        let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
-        assert_eq!(after(&[parent], "a=1"), (vec![parent.to_owned()], true));
-        assert_eq!(after(&[parent], &"a".repeat(600)), (vec![parent.to_owned()], false));
+        assert_eq!(of(&[VALID], "a=1"), Trace::Continued);
+        assert_eq!(of(&[&format!("01{}-more", &VALID[2..])], "a=1"), Trace::Continued);
+        assert_eq!(of(&[VALID], &"a".repeat(600)), Trace::Stateless);
     }
 
     #[test]
-    fn an_invalid_parent_is_replaced_and_its_state_dropped() {
-        let valid = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    fn an_invalid_parent_is_none() {
         let zero = "00-00000000000000000000000000000000-b7ad6b7169203331-01";
-        let upper = valid.to_uppercase();
+        let upper = VALID.to_uppercase();
         for lines in [
             &[][..],
             &["x"],
             &[zero],
             &[&upper],
-            &[&format!("{valid}-x")],
-            &[&format!("ff{}", &valid[2..])],
-            &[valid, valid],
+            &[&format!("{VALID}-x")],
+            &[&format!("ff{}", &VALID[2..])],
+            &[VALID, VALID],
         ] {
-            let (parents, state) = after(lines, "a=1");
-            assert!(
-                parents.len() == 1
-                    && parents[0].len() == 55
-                    && !lines.contains(&parents[0].as_str())
-                    && !state
-            );
+            assert_eq!(of(lines, "a=1"), Trace::Started, "{lines:?}");
+        }
+    }
+
+    #[test]
+    fn a_new_parent_is_valid_whatever_the_number() {
+        for fresh in [0, 1, u128::MAX, 0xabc << 64, 1 << 127] {
+            let mut out = Vec::new();
+            write_parent(&mut out, fresh);
+            assert_eq!(of(&[std::str::from_utf8(&out).unwrap()], ""), Trace::Continued, "{fresh:x}");
         }
     }
 }

@@ -1,0 +1,239 @@
+//! A connection to a server, which carries one exchange at a time.
+
+use std::future::poll_fn;
+use std::io::{self, Cursor};
+use std::net::SocketAddr;
+use std::pin::{Pin, pin};
+use std::task::{Context, Poll, ready};
+use std::time::{Duration, Instant};
+
+use bytes::BytesMut;
+use http::{Method, StatusCode};
+use tokio::io::{AsyncReadExt, Chain, Join};
+use tokio::net::TcpStream;
+use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
+use tokio::time::Sleep;
+
+use super::head::{self, Fields, Head, HeadError, Meaning, Places};
+use super::upload::{Upload, UploadError};
+use crate::body::BodyError;
+use crate::clock;
+
+/// Bytes asked for by a read. More only while a server fills them, as it does with a large body.
+const READ: usize = 8 * 1024;
+const MAX_READ: usize = 128 * 1024;
+/// Interim responses before a final one. A server that sends more (SECURITY S4) will not come to an end.
+const MAX_INTERIM: u32 = 64;
+
+/// A connection. Dropping it closes it.
+#[derive(Debug)]
+pub(in crate::proxy) struct Connection {
+    reader: OwnedReadHalf,
+    /// Not here while the rest of a request is still being sent beside its response.
+    pub(super) writer: Option<OwnedWriteHalf>,
+    /// Bytes that nobody has looked at yet.
+    received: BytesMut,
+    read_size: usize,
+    places: Places,
+    fields: Fields,
+    timer: Option<Pin<Box<Sleep>>>,
+    address: SocketAddr,
+}
+
+/// What a connection is after `101 Switching Protocols`. What the server has sent behind its head comes first.
+pub(in crate::proxy) type Tunnelled = Join<Chain<Cursor<BytesMut>, OwnedReadHalf>, OwnedWriteHalf>;
+
+/// A request that got no response.
+#[derive(Debug)]
+pub(in crate::proxy) struct Failure {
+    /// Why.
+    pub(in crate::proxy) cause: Cause,
+    /// Whether a byte of a response came.
+    pub(in crate::proxy) answered: bool,
+}
+
+/// Why there is no response.
+#[derive(Debug, thiserror::Error)]
+pub(in crate::proxy) enum Cause {
+    #[error("the request body failed")]
+    Body(#[source] BodyError),
+    #[error("the connection broke: {0}")]
+    Io(io::Error),
+    #[error("it closed the connection without a response")]
+    Closed,
+    #[error(transparent)]
+    Head(#[from] HeadError),
+    #[error("it sent more than {MAX_INTERIM} interim responses")]
+    Interim,
+    #[error("no response in time")]
+    Timeout,
+}
+
+impl Connection {
+    /// Takes a new connection over.
+    pub(in crate::proxy) fn new(stream: TcpStream) -> io::Result<Self> {
+        let address = stream.peer_addr()?;
+        let (reader, writer) = stream.into_split();
+        Ok(Self {
+            reader,
+            writer: Some(writer),
+            received: BytesMut::new(),
+            read_size: READ,
+            places: Vec::new(),
+            fields: Vec::new(),
+            timer: None,
+            address,
+        })
+    }
+
+    /// The server's end.
+    pub(in crate::proxy) fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Whether it can carry a request. A server that has closed it cannot take one, and bytes that nobody asked for would be taken for
+    /// the response to the next request. Costs no system call as long as nothing has come.
+    pub(in crate::proxy) fn is_fit(&self) -> bool {
+        let silent = || matches!(self.reader.try_read(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock);
+        self.writer.is_some() && self.received.is_empty() && silent()
+    }
+
+    /// Sends a request and reads until the head of its final response, whose fields are in [`Self::fields`] then.
+    pub(in crate::proxy) async fn exchange(
+        &mut self,
+        method: &Method,
+        upload: &mut Upload,
+        deadline: &mut Deadline,
+        interim: &mut (dyn FnMut(StatusCode, Fields) + Send),
+    ) -> Result<(Head, Meaning), Failure> {
+        let mut answered = false;
+        let mut interims = 0;
+        let result = poll_fn(|cx| {
+            loop {
+                // A server may answer and close before it has read everything: what it said counts, so the error is kept for later.
+                let sending = self.poll_send(cx, upload);
+                if let Poll::Ready(Err(UploadError::Body(error))) = sending {
+                    return Poll::Ready(Err(Cause::Body(error)));
+                }
+                let Poll::Ready(head) = self.poll_head(cx, &mut answered) else {
+                    ready!(self.poll_deadline(cx, upload, deadline));
+                    return Poll::Ready(Err(Cause::Timeout));
+                };
+                let head = match (head, sending) {
+                    (Err(Cause::Closed), Poll::Ready(Err(UploadError::Io(error)))) => Err(Cause::Io(error)),
+                    (head, _) => head,
+                }?;
+                if !head.status.is_informational() || head.status == StatusCode::SWITCHING_PROTOCOLS {
+                    return Poll::Ready(Ok(head));
+                }
+                interims += 1;
+                if interims > MAX_INTERIM {
+                    return Poll::Ready(Err(Cause::Interim));
+                }
+                if head.status == StatusCode::CONTINUE {
+                    upload.release();
+                }
+                interim(head.status, std::mem::take(&mut self.fields));
+            }
+        });
+        let head = result.await;
+        let read = head.and_then(|head| Ok((head, head::meaning(head, method, &self.fields)?)));
+        read.map_err(|cause| Failure { cause, answered })
+    }
+
+    /// What came behind the last head.
+    pub(in crate::proxy) fn received(&mut self) -> &mut BytesMut {
+        &mut self.received
+    }
+
+    /// The header fields of the last head.
+    pub(in crate::proxy) fn fields(&mut self) -> &mut Fields {
+        &mut self.fields
+    }
+
+    fn poll_send(&mut self, cx: &mut Context<'_>, upload: &mut Upload) -> Poll<Result<(), UploadError>> {
+        match &mut self.writer {
+            Some(writer) => upload.poll_send(cx, writer),
+            None => Poll::Ready(Err(UploadError::Io(io::ErrorKind::NotConnected.into()))),
+        }
+    }
+
+    fn poll_head(&mut self, cx: &mut Context<'_>, answered: &mut bool) -> Poll<Result<Head, Cause>> {
+        loop {
+            if !self.received.is_empty() {
+                *answered = true;
+                if let Some(head) = head::take(&mut self.received, &mut self.places, &mut self.fields)? {
+                    return Poll::Ready(Ok(head));
+                }
+            }
+            match ready!(self.poll_receive(cx)) {
+                Ok(0) => return Poll::Ready(Err(Cause::Closed)),
+                Ok(_) => {}
+                Err(error) => return Poll::Ready(Err(Cause::Io(error))),
+            }
+        }
+    }
+
+    /// Receives some bytes; 0 at the end.
+    pub(super) fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        if self.received.capacity() - self.received.len() < READ / 2 {
+            self.received.reserve(self.read_size);
+        }
+        let room = self.received.capacity() - self.received.len();
+        let count = ready!(pin!(self.reader.read_buf(&mut self.received)).poll(cx))?;
+        if count == room {
+            self.read_size = MAX_READ.min(self.read_size * 2);
+        }
+        Poll::Ready(Ok(count))
+    }
+
+    /// Ready when the deadline has passed. The timer stays armed from one request to the next, and is set anew only when it goes off
+    /// too early: arming it for every request costs some 600 instructions.
+    fn poll_deadline(&mut self, cx: &mut Context<'_>, upload: &Upload, deadline: &mut Deadline) -> Poll<()> {
+        loop {
+            let at = tokio::time::Instant::from_std(deadline.at);
+            let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(at)));
+            if timer.deadline() > at {
+                timer.as_mut().reset(at);
+            }
+            ready!(timer.as_mut().poll(cx));
+            let now = clock::monotonic();
+            if now >= deadline.at && !deadline.move_on(upload) {
+                return Poll::Ready(());
+            }
+            timer.as_mut().reset(tokio::time::Instant::from_std(deadline.at));
+        }
+    }
+
+    /// The connection as a stream of bytes in both directions.
+    pub(in crate::proxy) fn into_tunnel(self) -> Option<Tunnelled> {
+        let first = Cursor::new(self.received);
+        Some(tokio::io::join(first.chain(self.reader), self.writer?))
+    }
+}
+
+/// Until when the server has to answer. The time runs from the end of the request; as long as its body comes, the server owes
+/// us nothing.
+#[derive(Debug)]
+pub(in crate::proxy) struct Deadline {
+    at: Instant,
+    limit: Duration,
+    sent: u64,
+}
+
+impl Deadline {
+    pub(in crate::proxy) fn new(now: Instant, limit: Duration) -> Self {
+        Self { at: now + limit, limit, sent: 0 }
+    }
+
+    /// The deadline has passed: sets a later one if the server has not had `limit` since the request moved.
+    fn move_on(&mut self, upload: &Upload) -> bool {
+        let moved = upload.sent() != std::mem::replace(&mut self.sent, upload.sent());
+        let next = match upload.done_at() {
+            Some(done) => done + self.limit,
+            None if moved && !upload.is_done() => self.at + self.limit,
+            None => self.at,
+        };
+        next > std::mem::replace(&mut self.at, next)
+    }
+}

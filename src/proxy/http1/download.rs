@@ -1,0 +1,166 @@
+//! The body of a response on its way to the client.
+
+use std::io;
+use std::pin::Pin;
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+use tokio::task::AbortHandle;
+
+use super::chunked::{Decoder, Piece};
+use super::connection::Connection;
+use super::head::Length;
+use super::upload::Upload;
+use crate::body::{BodyError, TrailerFilter};
+
+/// What has to be settled when a response has come to its end: the connection may carry another request.
+pub(in crate::proxy) type Settle = Box<dyn FnOnce(Box<Connection>) + Send>;
+
+/// A response body. At its end the connection is given back; a body that is dropped before takes the connection with it, which is how
+/// the server learns that the client has gone away.
+pub(in crate::proxy) struct Download {
+    connection: Option<Box<Connection>>,
+    state: State,
+    settle: Option<Settle>,
+    trailers: TrailerFilter,
+    /// The rest of the request, which the server did not wait for.
+    upload: Option<Abort>,
+}
+
+enum State {
+    Exact(u64),
+    Chunked(Decoder),
+    UntilClose,
+    Ended,
+}
+
+/// Ends a task when it is dropped.
+struct Abort(AbortHandle);
+
+impl Drop for Abort {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Download {
+    /// The body behind a head. `settle` gets the connection at the end, unless it must not be used again.
+    pub(in crate::proxy) fn new(
+        mut connection: Box<Connection>,
+        length: Length,
+        upload: Upload,
+        settle: Option<Settle>,
+        trailers: TrailerFilter,
+    ) -> Self {
+        let state = match length {
+            Length::Exact(length) => State::Exact(length),
+            Length::Chunked => State::Chunked(Decoder::default()),
+            Length::UntilClose => State::UntilClose,
+        };
+        let upload = (!upload.is_done()).then(|| go_on(&mut connection, upload)).flatten();
+        Self { connection: Some(connection), state, settle, trailers, upload }
+    }
+
+    fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let Some(connection) = &mut self.connection else { return Poll::Ready(None) };
+        loop {
+            let received = connection.received();
+            let piece = match &mut self.state {
+                State::Ended => return Poll::Ready(None),
+                State::Exact(_) | State::UntilClose if received.is_empty() => None,
+                State::UntilClose => Some(Piece::Data(received.split().freeze())),
+                State::Exact(left) => {
+                    let here = usize::try_from(*left).unwrap_or(usize::MAX).min(received.len());
+                    *left -= here as u64;
+                    Some(Piece::Data(received.split_to(here).freeze()))
+                }
+                State::Chunked(decoder) => decoder.next(received).map_err(broken)?,
+            };
+            match piece {
+                Some(Piece::Data(data)) => return Poll::Ready(Some(Ok(Frame::data(data)))),
+                Some(Piece::End(trailers)) if trailers.is_empty() => {
+                    self.state = State::Ended;
+                    return Poll::Ready(None);
+                }
+                Some(Piece::End(mut trailers)) => {
+                    self.state = State::Ended;
+                    (self.trailers)(&mut trailers);
+                    return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
+                }
+                None => {}
+            }
+            if ready!(connection.poll_receive(cx)).map_err(BodyError::Upstream)? == 0 {
+                if matches!(self.state, State::UntilClose) {
+                    self.state = State::Ended;
+                    return Poll::Ready(None);
+                }
+                return Poll::Ready(Some(Err(BodyError::Upstream(io::ErrorKind::UnexpectedEof.into()))));
+            }
+        }
+    }
+
+    /// The last byte is here: the connection is free for the next request, before the client has all of this response.
+    fn settle(&mut self) {
+        let ended = match (&mut self.state, &mut self.connection) {
+            (State::Exact(0) | State::Ended, _) => true,
+            (State::Chunked(decoder), Some(connection)) => decoder.ends_with(connection.received()),
+            _ => false,
+        };
+        if !ended {
+            return;
+        }
+        self.state = State::Ended;
+        if let (Some(connection), Some(settle)) = (self.connection.take(), self.settle.take())
+            && self.upload.is_none()
+        {
+            settle(connection);
+        }
+    }
+}
+
+/// Sends the rest of a request whose response has begun, in a task of its own: the client may not read the response before it has
+/// sent everything. The connection carries no further request then.
+fn go_on(connection: &mut Connection, mut upload: Upload) -> Option<Abort> {
+    let mut writer = connection.writer.take()?;
+    let task = tokio::spawn(async move {
+        match std::future::poll_fn(|cx| upload.poll_send(cx, &mut writer)).await {
+            // Dropping the writer would half-close the connection, for which some servers break off their response.
+            Ok(()) => writer.forget(),
+            // Here that is what the server has to learn: the rest will not come.
+            Err(error) => tracing::debug!(error = ?error, "the rest of a request could not be sent"),
+        }
+    });
+    Some(Abort(task.abort_handle()))
+}
+
+fn broken(reason: &'static str) -> BodyError {
+    BodyError::Upstream(io::Error::new(io::ErrorKind::InvalidData, reason))
+}
+
+impl Body for Download {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        let this = self.get_mut();
+        let next = ready!(this.poll_next(cx));
+        this.settle();
+        Poll::Ready(next)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        matches!(self.state, State::Ended)
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        match self.state {
+            State::Exact(left) => SizeHint::with_exact(left),
+            State::Ended => SizeHint::with_exact(0),
+            State::Chunked(_) | State::UntilClose => SizeHint::default(),
+        }
+    }
+}

@@ -1,0 +1,17 @@
+//! HTTP/1.1 towards a server (RFC 9112), one exchange at a time on a connection, in the task of the request that it is for.
+//!
+//! hyper's client drives each connection in a task of its own and hands requests and responses across by channels. Here the request's
+//! own task writes and reads, which saves half of the instructions of that way; the head is written from the client's header fields
+//! as it is filtered, and a response that came in one piece is passed on in one piece. httparse reads heads and chunk sizes.
+//! Nothing here decides what a header field may say: that is `headers`' part.
+
+mod chunked;
+mod connection;
+mod download;
+mod head;
+mod upload;
+
+pub(super) use connection::{Cause, Connection, Deadline, Failure, Tunnelled};
+pub(super) use download::{Download, Settle};
+pub(super) use head::{Fields, Head, Length, Meaning};
+pub(super) use upload::{Framing, Upload};

@@ -1,0 +1,47 @@
+//! Picks a connection to the server whose turn it is.
+
+use std::io;
+use std::sync::Arc;
+use std::time::Instant;
+
+use super::balance::{Server, Upstream};
+use super::connect::connect;
+use super::http1::Connection;
+use crate::clock;
+use crate::reject::Reject;
+
+/// A connection, and whether it has been used before.
+pub(super) struct Picked {
+    pub(super) server: Arc<Server>,
+    pub(super) connection: Box<Connection>,
+    pub(super) reused: bool,
+}
+
+/// A connection to the server whose turn it is, or to the next one that takes connections.
+pub(super) async fn pick(upstream: &Upstream, now: Instant) -> Result<Picked, Reject> {
+    let mut last = None;
+    for server in upstream.candidates(now) {
+        if let Some(connection) = server.pool.take() {
+            return Ok(Picked { server: server.clone(), connection, reused: true });
+        }
+        match connect(server, upstream.settings().connect_timeout).await {
+            Ok(connection) => return Ok(Picked { server: server.clone(), connection, reused: false }),
+            Err(error) => {
+                server.rest(clock::monotonic());
+                tracing::warn!(upstream = %upstream.settings().name, server = %server.authority, error = %error, "cannot connect");
+                last = Some((server.authority.clone(), error));
+            }
+        }
+    }
+    Err(no_connection(upstream, last))
+}
+
+fn no_connection(upstream: &Upstream, last: Option<(String, io::Error)>) -> Reject {
+    let reason = last
+        .as_ref()
+        .map_or_else(|| "all of them rest after a failure".to_owned(), |(_, error)| error.to_string());
+    match last {
+        Some((server, _)) if !upstream.is_set() => Reject::ConnectFailed { server, reason },
+        _ => Reject::NoServer { upstream: upstream.settings().name.to_string(), reason },
+    }
+}
