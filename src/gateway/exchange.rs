@@ -7,8 +7,9 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
+use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{HeaderValue, Method, Request, Response, StatusCode, Version, header};
+use http::{HeaderValue, Method, Response, Version, header};
 use http_body::{Body, Frame, SizeHint};
 
 use super::connection::Connection;
@@ -17,7 +18,7 @@ use crate::auth::Caller;
 use crate::body::{BodyError, Meter, RequestBody, ResponseBody};
 use crate::clock;
 use crate::config::{Endpoint, Route, Target};
-use crate::inbound::{Arrival, Inbound, REQUEST_ID, RequestId};
+use crate::inbound::{Arrival, Inbound, Malformed, REQUEST_ID, RequestId};
 use crate::observe::AccessRecord;
 use crate::peer::ClientIp;
 use crate::proxy::Tunnel;
@@ -36,13 +37,9 @@ struct State {
     arrival: Arrival,
     started: Instant,
     first_byte: Option<Duration>,
-    request_id: RequestId,
+    request: Seen,
     method: Method,
     version: Version,
-    target: Option<PathAndQuery>,
-    host: Option<HeaderValue>,
-    user_agent: Option<HeaderValue>,
-    client: ClientIp,
     caller: Option<Arc<Caller>>,
     route: Option<Arc<Route>>,
     server: Option<SocketAddr>,
@@ -54,13 +51,41 @@ struct State {
     complete: bool,
 }
 
+/// What is known of the request. Shared with those who act on it, so that nothing has to be copied for the record.
+enum Seen {
+    /// Nothing yet.
+    Nothing,
+    /// It is refused before it means anything.
+    Malformed(Box<(Parts, RequestId)>),
+    /// What it means.
+    Inbound(Arc<Inbound>),
+}
+
+impl Seen {
+    fn head(&self) -> Option<&Parts> {
+        match self {
+            Self::Nothing => None,
+            Self::Malformed(malformed) => Some(&malformed.0),
+            Self::Inbound(inbound) => Some(&inbound.head),
+        }
+    }
+
+    fn id(&self) -> Option<&RequestId> {
+        match self {
+            Self::Nothing => None,
+            Self::Malformed(malformed) => Some(&malformed.1),
+            Self::Inbound(inbound) => Some(inbound.request_id()),
+        }
+    }
+}
+
 impl Exchange {
-    pub(super) fn begin<B>(
+    pub(super) fn begin(
         worker: &Arc<Worker>,
         connection: &Arc<Connection>,
         arrival: Arrival,
-        request_id: &RequestId,
-        request: &Request<B>,
+        method: &Method,
+        version: Version,
     ) -> Self {
         connection.begin();
         Self(Box::new(State {
@@ -69,13 +94,9 @@ impl Exchange {
             arrival,
             started: clock::monotonic(),
             first_byte: None,
-            request_id: request_id.clone(),
-            method: request.method().clone(),
-            version: request.version(),
-            target: request.uri().path_and_query().cloned(),
-            host: request.headers().get(header::HOST).cloned(),
-            user_agent: request.headers().get(header::USER_AGENT).cloned(),
-            client: ClientIp(arrival.peer.ip()),
+            request: Seen::Nothing,
+            method: method.clone(),
+            version,
             caller: None,
             route: None,
             server: None,
@@ -93,10 +114,14 @@ impl Exchange {
         self.0.started
     }
 
-    pub(super) fn note_inbound(&mut self, inbound: &Inbound) {
-        self.0.client = inbound.client();
-        self.0.host = Some(inbound.authority().clone());
-        self.0.target = Some(inbound.path().path_and_query().clone());
+    pub(super) fn note_inbound(&mut self, inbound: &Arc<Inbound>) {
+        self.0.request = Seen::Inbound(inbound.clone());
+    }
+
+    /// Why the request means nothing.
+    pub(super) fn note_malformed(&mut self, malformed: Malformed) -> Reject {
+        self.0.request = Seen::Malformed(Box::new((malformed.head, malformed.request_id)));
+        malformed.reject
     }
 
     pub(super) fn note_route(&mut self, found: &Found<'_, Arc<Route>>) {
@@ -113,26 +138,28 @@ impl Exchange {
         self.0.received = body.meter();
     }
 
-    pub(super) fn note_server(&mut self, server: SocketAddr) {
+    pub(super) fn note_server(&mut self, server: SocketAddr, answered: Instant) {
         self.0.server = Some(server);
+        self.0.first_byte = Some(answered.saturating_duration_since(self.0.started));
     }
 
     /// The response begins.
     pub(super) fn respond(mut self, mut response: Response<ResponseBody>) -> Response<Tracked> {
-        self.0.status = response.status().as_u16();
-        self.0.first_byte = Some(clock::monotonic().saturating_duration_since(self.0.started));
-        response.headers_mut().insert(REQUEST_ID, self.0.request_id.as_header().clone());
+        self.begin_response(&mut response);
         Tracked::begin(self, response)
     }
 
     /// The response is a refusal.
-    pub(super) fn refuse(mut self, reject: &Reject, form: Form) -> Response<Tracked> {
+    pub(super) fn refuse(mut self, reject: &Reject) -> Response<Tracked> {
         let text = format!("{}: {reject}", reject.code());
+        let state = &mut *self.0;
+        let id = state.request.id().map_or("", RequestId::as_str);
         if matches!(reject, Reject::Internal(_)) {
-            tracing::error!(request.id = self.0.request_id.as_str(), error = %reject, "a request failed inside the gateway");
+            tracing::error!(request.id = id, error = %reject, "a request failed inside the gateway");
         }
-        self.0.reason = Some(text);
-        let response = reject.response(form, self.0.request_id.as_str());
+        let form = state.request.head().map_or(Form::Problem, |head| Form::of(head.version, &head.headers));
+        let response = reject.response(form, id);
+        state.reason = Some(text);
         self.respond(response)
     }
 
@@ -142,9 +169,7 @@ impl Exchange {
         mut response: Response<ResponseBody>,
         tunnel: Tunnel,
     ) -> Response<Tracked> {
-        self.0.status = StatusCode::SWITCHING_PROTOCOLS.as_u16();
-        self.0.first_byte = Some(clock::monotonic().saturating_duration_since(self.0.started));
-        response.headers_mut().insert(REQUEST_ID, self.0.request_id.as_header().clone());
+        self.begin_response(&mut response);
         tokio::spawn(async move {
             match tunnel.run().await {
                 Ok(traffic) => {
@@ -155,6 +180,17 @@ impl Exchange {
             }
         });
         response.map(|body| Tracked { body, exchange: None, owes: false })
+    }
+
+    fn begin_response(&mut self, response: &mut Response<ResponseBody>) {
+        let state = &mut *self.0;
+        state.status = response.status().as_u16();
+        if state.first_byte.is_none() {
+            state.first_byte = Some(clock::monotonic().saturating_duration_since(state.started));
+        }
+        if let Some(id) = state.request.id() {
+            response.headers_mut().insert(REQUEST_ID, id.as_header().clone());
+        }
     }
 }
 
@@ -179,16 +215,18 @@ impl State {
 
     fn record(&self) -> AccessRecord<'_> {
         let total = clock::monotonic().saturating_duration_since(self.started);
+        let (client, host, target) = self.addressed();
+        let field = |name| self.request.head().and_then(|head| head.headers.get(name));
         AccessRecord {
             time: self.arrival.time,
-            request_id: self.request_id.as_str(),
-            client: self.client.0,
+            request_id: self.request.id().map_or("", RequestId::as_str),
+            client: client.0,
             user: self.caller.as_ref().map(|caller| caller.username().as_str()),
             roles: self.caller.as_ref().and_then(|caller| caller.role_header().to_str().ok()),
             method: self.method.as_str(),
-            host: self.host.as_ref().and_then(|host| host.to_str().ok()).unwrap_or_default(),
-            path: self.target.as_ref().map_or("", |target| target.path()),
-            query: self.target.as_ref().and_then(|target| target.query()),
+            host: host.and_then(|host| host.to_str().ok()).unwrap_or_default(),
+            path: target.map_or("", |target| target.path()),
+            query: target.and_then(|target| target.query()),
             protocol: if self.version == Version::HTTP_2 {
                 "HTTP/2"
             } else if self.version == Version::HTTP_10 {
@@ -208,9 +246,29 @@ impl State {
             } else {
                 None
             }),
-            user_agent: self.user_agent.as_ref().map(HeaderValue::as_bytes),
+            user_agent: field(header::USER_AGENT).map(HeaderValue::as_bytes),
             complete: self.complete,
         }
+    }
+}
+
+impl State {
+    /// From whom, to which host and path: as it is understood, or else as it came.
+    fn addressed(&self) -> (ClientIp, Option<&HeaderValue>, Option<&PathAndQuery>) {
+        match &self.request {
+            Seen::Inbound(inbound) => {
+                (inbound.client(), Some(inbound.authority()), Some(inbound.path().path_and_query()))
+            }
+            Seen::Malformed(malformed) => {
+                let head = &malformed.0;
+                (self.peer(), head.headers.get(header::HOST), head.uri.path_and_query())
+            }
+            Seen::Nothing => (self.peer(), None, None),
+        }
+    }
+
+    fn peer(&self) -> ClientIp {
+        ClientIp(self.arrival.peer.ip())
     }
 }
 

@@ -27,7 +27,7 @@ use crate::config::Target;
 use crate::gateway::exchange::Exchange;
 use crate::inbound::{Arrival, Inbound, RequestId};
 use crate::proxy::{self, Forwarded, Rest, Tunnel, Way};
-use crate::reject::{Form, Reject};
+use crate::reject::Reject;
 
 /// Answers one request. Never fails: a refusal is a response too.
 pub async fn handle(
@@ -37,14 +37,12 @@ pub async fn handle(
 ) -> Response<Tracked> {
     let view = worker.view();
     let arrival = Arrival { peer: connection.peer(), local: connection.local(), time: clock::now() };
-    let form = Form::of(request.version(), request.headers());
-    let id = RequestId::accept_or_make(request.headers(), arrival, &view.snapshot.limits, worker.ids());
-    let mut exchange = Exchange::begin(&worker, &connection, arrival, &id, &request);
+    let mut exchange = Exchange::begin(&worker, &connection, arrival, request.method(), request.version());
     if let Some(interim) = connection.interim() {
         interim.open();
     }
     let has_body = !request.body().is_end_stream();
-    let outcome = serve(&worker, &view, &connection, request, arrival, id, &mut exchange).await;
+    let outcome = serve(&worker, &view, &connection, request, arrival, &mut exchange).await;
     if let Some(interim) = connection.interim() {
         interim.close();
     }
@@ -52,7 +50,7 @@ pub async fn handle(
     match outcome {
         Ok(Served { response, tunnel: None }) => exchange.respond(response),
         Ok(Served { response, tunnel: Some(tunnel) }) => exchange.respond_and_tunnel(response, tunnel),
-        Err(reject) => exchange.refuse(&reject, form),
+        Err(reject) => exchange.refuse(&reject),
     }
 }
 
@@ -69,16 +67,17 @@ async fn serve(
     connection: &Connection,
     request: Request<Incoming>,
     arrival: Arrival,
-    id: RequestId,
     exchange: &mut Exchange,
 ) -> Result<Served, Reject> {
     let snapshot = &*view.snapshot;
     let (mut head, body) = request.into_parts();
     let upgrade = head.extensions.remove::<OnUpgrade>();
-    let inbound = Inbound::parse(arrival, head, id, &snapshot.limits)?;
+    let id = RequestId::accept_or_make(&head.headers, arrival, &snapshot.limits, worker.ids());
+    let inbound = Inbound::parse(arrival, head, id, &snapshot.limits);
+    let inbound = Arc::new(inbound.map_err(|malformed| exchange.note_malformed(*malformed))?);
     exchange.note_inbound(&inbound);
 
-    let found = snapshot.routes().find(inbound.host().as_str(), inbound.path(), inbound.method());
+    let found = snapshot.routes().find(inbound.host(), inbound.path(), inbound.method());
     exchange.note_route(&found);
     let permit = auth::authorize(found, inbound.path(), || {
         let authenticator = Authenticator {
@@ -114,8 +113,9 @@ async fn serve(
                 now: exchange.started(),
             };
             let rest = Rest { body, upgrade };
-            let Forwarded { response, server, tunnel } = proxy::forward(permit, &inbound, rest, way).await?;
-            exchange.note_server(server);
+            let Forwarded { response, server, answered, tunnel } =
+                proxy::forward(permit, &inbound, rest, way).await?;
+            exchange.note_server(server, answered);
             Ok(Served { response, tunnel })
         }
     }

@@ -6,6 +6,7 @@ mod forwarded;
 mod framing;
 mod request_id;
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 
 use http::request::Parts;
@@ -68,27 +69,40 @@ pub struct Inbound {
     /// Method, version and header fields as they came. The URI in it is no longer looked at: see `path` and `host`.
     pub head: Parts,
     path: CleanPath,
-    host: Host,
-    authority: HeaderValue,
+    authority: Authority,
     chain: ForwardedChain,
     request_id: RequestId,
 }
 
+/// A request that is refused before it means anything, for the access log.
+#[derive(Debug)]
+pub struct Malformed {
+    /// Why.
+    pub reject: Reject,
+    /// As it came.
+    pub head: Parts,
+    /// Its id.
+    pub request_id: RequestId,
+}
+
 impl Inbound {
-    /// Checks and normalises a request that the HTTP parser has let through.
+    /// Checks and normalises the head of a request that the HTTP parser has let through.
     ///
     /// # Errors
-    /// [`Reject`] with status 400, 414, 417, 421 or 501; nothing of the request has been acted on.
-    pub fn parse(arrival: Arrival, head: Parts, id: RequestId, limits: &Limits) -> Result<Self, Reject> {
-        check_method(&head.method)?;
-        if head.headers.len() > limits.max_headers {
-            return Err(Reject::TooManyHeaders { limit: limits.max_headers });
+    /// [`Malformed`] with status 400, 414, 417, 421 or 501; nothing of the request has been acted on.
+    pub fn parse(
+        arrival: Arrival,
+        head: Parts,
+        request_id: RequestId,
+        limits: &Limits,
+    ) -> Result<Self, Box<Malformed>> {
+        match read(&head, arrival, limits) {
+            Ok((path, authority)) => {
+                let chain = ForwardedChain::read(&head.headers, arrival.peer, limits);
+                Ok(Self { head, path, authority, chain, request_id })
+            }
+            Err(reject) => Err(Box::new(Malformed { reject, head, request_id })),
         }
-        framing::check(&head)?;
-        let path = clean_path(&head, limits)?;
-        let (host, authority) = authority(&head, arrival.local)?;
-        let chain = ForwardedChain::read(&head.headers, arrival.peer, limits);
-        Ok(Self { head, path, host, authority, chain, request_id: id })
     }
 
     /// The path that is authorized and forwarded.
@@ -99,14 +113,14 @@ impl Inbound {
 
     /// The host that the request is for: lower case, without port.
     #[must_use]
-    pub fn host(&self) -> &Host {
-        &self.host
+    pub fn host(&self) -> &str {
+        self.authority.host()
     }
 
     /// `host[:port]` as it is forwarded in `Host`.
     #[must_use]
     pub fn authority(&self) -> &HeaderValue {
-        &self.authority
+        &self.authority.value
     }
 
     /// The method.
@@ -140,6 +154,15 @@ impl Inbound {
     }
 }
 
+fn read(head: &Parts, arrival: Arrival, limits: &Limits) -> Result<(CleanPath, Authority), Reject> {
+    check_method(&head.method)?;
+    if head.headers.len() > limits.max_headers {
+        return Err(Reject::TooManyHeaders { limit: limits.max_headers });
+    }
+    framing::check(head)?;
+    Ok((clean_path(head, limits)?, Authority::of(head, arrival.local)?))
+}
+
 /// TRACE would echo credentials, CONNECT would make us an open relay; neither has a meaning here (RFC 9110 §9.3.6, §9.3.8).
 /// A method is case-sensitive, so a known one in lower case is an unknown one and finds no route.
 fn check_method(method: &Method) -> Result<(), Reject> {
@@ -167,46 +190,59 @@ fn clean_path(head: &Parts, limits: &Limits) -> Result<CleanPath, Reject> {
     CleanPath::parse(&target).map_err(Reject::MalformedPath)
 }
 
-/// The one authority of the request (RFC 9112 §3.2, RFC 9113 §8.3.1): of `Host`, `:authority` and an absolute target all that are
-/// there must agree, since a backend may read another of them than we do.
-fn authority(head: &Parts, local: SocketAddr) -> Result<(Host, HeaderValue), Reject> {
-    let mut lines = head.headers.get_all(header::HOST).iter();
-    let (field, second) = (lines.next(), lines.next());
-    if second.is_some() {
-        return Err(Reject::BadRequest("the request has more than one Host header"));
-    }
-    let target = head.uri.authority().map(|target| parse_authority(target.as_str())).transpose()?;
-    let Some(field) = field else {
-        return match (target, head.version) {
-            // HTTP/1.0 has no Host; an absolute target says the same.
-            (Some(target), Version::HTTP_2 | Version::HTTP_10) => canonical(target),
-            // A load balancer that probes with HTTP/1.0 names no host; it means the address that it called.
-            (None, Version::HTTP_10) => canonical(parse_authority(&local.to_string())?),
-            _ => Err(Reject::BadRequest("the request has no Host header")),
+/// The authority in its normal form, `host[:port]`.
+#[derive(Debug)]
+struct Authority {
+    value: HeaderValue,
+    /// Bytes of the host in it.
+    host: usize,
+}
+
+impl Authority {
+    /// The one authority of the request (RFC 9112 §3.2, RFC 9113 §8.3.1): of `Host`, `:authority` and an absolute target all that are
+    /// there must agree, since a backend may read another of them than we do.
+    fn of(head: &Parts, local: SocketAddr) -> Result<Self, Reject> {
+        let mut lines = head.headers.get_all(header::HOST).iter();
+        let (field, second) = (lines.next(), lines.next());
+        if second.is_some() {
+            return Err(Reject::BadRequest("the request has more than one Host header"));
+        }
+        let target = head.uri.authority().map(|target| split(target.as_str())).transpose()?;
+        let Some(field) = field else {
+            return match (target, head.version) {
+                // HTTP/1.0 has no Host; an absolute target says the same.
+                (Some(target), Version::HTTP_2 | Version::HTTP_10) => Self::canonical(&target),
+                // A load balancer that probes with HTTP/1.0 names no host; it means the address that it called.
+                (None, Version::HTTP_10) => Self::canonical(&split(&local.to_string())?),
+                _ => Err(Reject::BadRequest("the request has no Host header")),
+            };
         };
-    };
-    let text = field.to_str().map_err(|_| MALFORMED_HOST)?;
-    let named = parse_authority(text)?;
-    if target.is_some_and(|target| target != named) {
-        return Err(Reject::Misdirected);
+        let text = field.to_str().map_err(|_| MALFORMED_HOST)?;
+        let named = split(text)?;
+        if target.is_some_and(|target| target != named) {
+            return Err(Reject::Misdirected);
+        }
+        // The usual case: what came is what we would write.
+        if named.1.is_none() && text == named.0 {
+            return Ok(Self { value: field.clone(), host: text.len() });
+        }
+        Self::canonical(&named)
     }
-    // The usual case: what came is what we would write.
-    if named.1.is_none() && text == named.0.as_str() {
-        Ok((named.0, field.clone()))
-    } else {
-        canonical(named)
+
+    fn canonical((host, port): &(Cow<'_, str>, Option<u16>)) -> Result<Self, Reject> {
+        let text = port.map(|port| format!("{host}:{port}"));
+        let value = HeaderValue::from_str(text.as_deref().unwrap_or(host)).map_err(|_| MALFORMED_HOST)?;
+        Ok(Self { value, host: host.len() })
+    }
+
+    fn host(&self) -> &str {
+        // Both ways to make one leave only ASCII in it.
+        self.value.to_str().ok().and_then(|text| text.get(..self.host)).unwrap_or_default()
     }
 }
 
 const MALFORMED_HOST: Reject = Reject::BadRequest("the Host header is malformed");
 
-fn parse_authority(text: &str) -> Result<(Host, Option<u16>), Reject> {
-    Host::parse_authority(text).map_err(|_| MALFORMED_HOST)
-}
-
-fn canonical((host, port): (Host, Option<u16>)) -> Result<(Host, HeaderValue), Reject> {
-    let text = port.map(|port| format!("{}:{port}", host.as_str()));
-    let value =
-        HeaderValue::from_str(text.as_deref().unwrap_or(host.as_str())).map_err(|_| MALFORMED_HOST)?;
-    Ok((host, value))
+fn split(text: &str) -> Result<(Cow<'_, str>, Option<u16>), Reject> {
+    Host::split_authority(text).map_err(|_| MALFORMED_HOST)
 }

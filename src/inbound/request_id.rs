@@ -19,7 +19,7 @@ impl RequestId {
     /// Keeps the id that a trusted peer gave, if it is 1 to 128 characters of `A-Z a-z 0-9 . _ -`; makes one otherwise.
     #[must_use]
     pub fn accept_or_make(headers: &HeaderMap, arrival: Arrival, limits: &Limits, ids: &IdSource) -> Self {
-        let given = headers.get(REQUEST_ID).filter(|_| limits.trusts(arrival.peer));
+        let given = if limits.trusts(arrival.peer) { headers.get(REQUEST_ID) } else { None };
         match given {
             Some(value) if is_acceptable(value.as_bytes()) => Self(value.clone()),
             _ => Self(ids.uuid_value(arrival.time)),

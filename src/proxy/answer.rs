@@ -24,23 +24,24 @@ pub(super) fn answer(
     client_upgrade: Option<OnUpgrade>,
     way: Way<'_>,
 ) -> Result<Forwarded, Reject> {
-    let address = connection.address();
+    let (address, answered) = (connection.address(), clock::monotonic());
     if head.status == StatusCode::SWITCHING_PROTOCOLS {
         let (response, tunnel) = upgrade::accept(connection, client_upgrade, way.policy)?;
-        return Ok(Forwarded { response, server: address, tunnel: Some(tunnel) });
+        return Ok(Forwarded { response, server: address, answered, tunnel: Some(tunnel) });
     }
     let headers = way.policy.incoming(connection.fields().drain(..));
-    let settle = move |connection| server.pool.give_back(connection, clock::monotonic());
     let complete = if upload.is_done() { whole(&mut connection, meaning.length) } else { None };
     let body = match complete {
         Some(bytes) => {
             if meaning.keeps {
-                settle(connection);
+                server.pool.give_back(connection, answered);
             }
             ResponseBody::full(bytes)
         }
         None => {
-            let settle = meaning.keeps.then(|| -> Settle { Box::new(settle) });
+            let settle = meaning.keeps.then(|| -> Settle {
+                Box::new(move |connection| server.pool.give_back(connection, clock::monotonic()))
+            });
             let trailers = way.trailers.clone();
             let body = Download::new(connection, meaning.length, upload, settle, trailers);
             ResponseBody::Stream(Box::new(body))
@@ -49,7 +50,7 @@ pub(super) fn answer(
     let mut response = Response::new(body);
     *response.status_mut() = head.status;
     *response.headers_mut() = headers;
-    Ok(Forwarded { response, server: address, tunnel: None })
+    Ok(Forwarded { response, server: address, answered, tunnel: None })
 }
 
 /// The body, if it came with the head. Then nothing has to be streamed.

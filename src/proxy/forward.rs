@@ -51,6 +51,8 @@ pub struct Forwarded {
     pub response: Response<ResponseBody>,
     /// Who answered.
     pub server: SocketAddr,
+    /// When the head of the answer was here.
+    pub answered: Instant,
     /// The WebSocket that begins after this response.
     pub tunnel: Option<Tunnel>,
 }
@@ -65,9 +67,6 @@ pub async fn forward(
     rest: Rest,
     way: Way<'_>,
 ) -> Result<Forwarded, Reject> {
-    if way.policy.is_loop(inbound.headers()) {
-        return Err(Reject::Loop);
-    }
     let Rest { body, upgrade } = rest;
     let meter = body.meter();
     let Sketch { head, framing, expects, switch } =
@@ -124,7 +123,9 @@ fn sketch(
     let is_http11 = inbound.head.version == Version::HTTP_11;
     // Only HTTP/1.1 lets us pass on the question; an HTTP/2 client sends its body when it likes.
     let expects = is_http11 && framing != Framing::Empty && inbound.headers().contains_key(header::EXPECT);
+    let connection = inbound.headers().contains_key(header::CONNECTION);
     let websocket = is_http11
+        && connection
         && inbound.method() == Method::GET
         // RFC 6455 §4.1: a handshake has no content. What follows one could be read as content or as frames.
         && framing == Framing::Empty
@@ -149,17 +150,18 @@ fn sketch(
             authorization: authorization(permit, inbound.headers()),
             framing,
             expects,
+            connection,
             switch,
             new_trace,
         },
-    );
+    )?;
     Ok(Sketch { head, framing, expects, switch })
 }
 
 /// The head of a permitted request without a body as its upstream gets it, in the form of RFC 9112. `explain` shows it.
 ///
 /// # Errors
-/// [`Reject::MalformedPath`] when nothing unambiguous is left behind the prefix that the route strips.
+/// [`Reject::MalformedPath`] when nothing unambiguous is left behind the prefix that the route strips, [`Reject::Loop`].
 pub fn preview(
     permit: &Permit<'_>,
     inbound: &Inbound,

@@ -24,7 +24,7 @@ pub struct Cache<V> {
 
 #[derive(Debug)]
 struct Generation<V> {
-    entries: HashMap<Box<str>, Entry<V>, RandomState>,
+    entries: HashMap<Box<[u8]>, Entry<V>, RandomState>,
     bytes: usize,
 }
 
@@ -44,7 +44,7 @@ impl<V: Clone> Cache<V> {
     }
 
     /// What was put for this token, unless it has expired.
-    pub fn get(&mut self, token: &str, now: UnixTime) -> Option<V> {
+    pub fn get(&mut self, token: &[u8], now: UnixTime) -> Option<V> {
         if let Some(entry) = self.young.entries.get(token) {
             if now < entry.expires {
                 return Some(entry.value.clone());
@@ -63,7 +63,7 @@ impl<V: Clone> Cache<V> {
 
     /// Keeps `value` until `expires`, or until there are more recent ones enough to fill the cache. `weight` is what the
     /// value holds on the heap, in bytes. An entry that is larger than half of the bound is not kept.
-    pub fn put(&mut self, token: &str, value: V, expires: UnixTime, weight: usize) {
+    pub fn put(&mut self, token: &[u8], value: V, expires: UnixTime, weight: usize) {
         let bytes = Generation::<V>::PLACE.saturating_add(token.len()).saturating_add(weight);
         self.young.remove(token);
         self.old.remove(token);
@@ -97,7 +97,7 @@ impl<V: Clone> Cache<V> {
     }
 
     /// Puts an entry that fits into a generation, and that neither has, into the young one.
-    fn insert(&mut self, token: Box<str>, entry: Entry<V>) {
+    fn insert(&mut self, token: Box<[u8]>, entry: Entry<V>) {
         if self.young.bytes + entry.bytes > self.half {
             mem::swap(&mut self.young, &mut self.old);
             // The table is kept: the next generation will need as much room again.
@@ -112,13 +112,13 @@ impl<V: Clone> Cache<V> {
 impl<V> Generation<V> {
     /// Bytes of an entry beside its token and weight. A table is at least 7/16 full when it has just grown, so a slot may
     /// cost 16/7 of its size; the rest is for control bytes and what the allocator adds to the token.
-    const PLACE: usize = mem::size_of::<(Box<str>, Entry<V>)>() * 16 / 7 + 24;
+    const PLACE: usize = mem::size_of::<(Box<[u8]>, Entry<V>)>() * 16 / 7 + 24;
 
     fn new() -> Self {
         Self { entries: HashMap::with_hasher(RandomState::default()), bytes: 0 }
     }
 
-    fn remove(&mut self, token: &str) -> Option<(Box<str>, Entry<V>)> {
+    fn remove(&mut self, token: &[u8]) -> Option<(Box<[u8]>, Entry<V>)> {
         let (token, entry) = self.entries.remove_entry(token)?;
         self.bytes -= entry.bytes;
         Some((token, entry))
@@ -139,21 +139,21 @@ mod tests {
     #[test]
     fn an_entry_ends_when_it_expires() {
         let mut cache = Cache::new(10_000);
-        cache.put("a", 1, LATER, 0);
-        assert_eq!(cache.get("a", NOW), Some(1));
-        assert_eq!(cache.get("a", UnixTime::from_millis(199_999)), Some(1));
-        assert_eq!(cache.get("a", LATER), None);
+        cache.put(b"a", 1, LATER, 0);
+        assert_eq!(cache.get(b"a", NOW), Some(1));
+        assert_eq!(cache.get(b"a", UnixTime::from_millis(199_999)), Some(1));
+        assert_eq!(cache.get(b"a", LATER), None);
         assert_eq!((cache.len(), cache.bytes()), (0, 0), "an expired entry that was asked for is gone");
     }
 
     #[test]
     fn the_whole_token_is_the_key() {
         let mut cache = Cache::new(10_000);
-        cache.put("head.claims.signature", 1, LATER, 0);
+        cache.put(b"head.claims.signature", 1, LATER, 0);
         for other in
             ["head.claims.signaturf", "head.claims.signature=", "head.claims.", "", "HEAD.claims.signature"]
         {
-            assert_eq!(cache.get(other, NOW), None, "{other}");
+            assert_eq!(cache.get(other.as_bytes(), NOW), None, "{other}");
         }
     }
 
@@ -163,10 +163,10 @@ mod tests {
         let mut cache = Cache::new(bound);
         for number in 0..100_000_u32 {
             let token = format!("{number:0>200}");
-            cache.put(&token, number, LATER, 100);
+            cache.put(token.as_bytes(), number, LATER, 100);
             assert!(cache.bytes() <= bound);
             assert!(cache.bytes() >= cache.len() * 300, "tokens and weights are counted");
-            assert_eq!(cache.get(&token, NOW), Some(number));
+            assert_eq!(cache.get(token.as_bytes(), NOW), Some(number));
         }
         assert!(cache.len() > 80, "{} entries", cache.len());
     }
@@ -174,40 +174,40 @@ mod tests {
     #[test]
     fn what_is_in_use_stays() {
         let mut cache = Cache::new(20_000);
-        cache.put("busy", 0, LATER, 0);
-        cache.put("idle", 0, LATER, 0);
+        cache.put(b"busy", 0, LATER, 0);
+        cache.put(b"idle", 0, LATER, 0);
         for number in 0..10_000 {
-            cache.put(&number.to_string(), number, LATER, 0);
-            assert_eq!(cache.get("busy", NOW), Some(0));
+            cache.put(number.to_string().as_bytes(), number, LATER, 0);
+            assert_eq!(cache.get(b"busy", NOW), Some(0));
         }
-        assert_eq!(cache.get("idle", NOW), None);
+        assert_eq!(cache.get(b"idle", NOW), None);
     }
 
     #[test]
     fn an_old_entry_does_not_outlive_its_expiry_by_moving() {
         let mut cache = Cache::new(2_000);
-        cache.put("a", 1, NOW, 0);
+        cache.put(b"a", 1, NOW, 0);
         let mut number = 0;
-        while cache.young.entries.contains_key("a") {
+        while cache.young.entries.contains_key(&b"a"[..]) {
             number += 1;
-            cache.put(&number.to_string(), 0, LATER, 0);
+            cache.put(number.to_string().as_bytes(), 0, LATER, 0);
         }
-        assert!(cache.old.entries.contains_key("a"));
-        assert_eq!(cache.get("a", NOW), None);
-        assert!(!cache.old.entries.contains_key("a") && !cache.young.entries.contains_key("a"));
+        assert!(cache.old.entries.contains_key(&b"a"[..]));
+        assert_eq!(cache.get(b"a", NOW), None);
+        assert!(!cache.old.entries.contains_key(&b"a"[..]) && !cache.young.entries.contains_key(&b"a"[..]));
     }
 
     #[test]
     fn what_cannot_fit_is_not_kept_and_clear_forgets_all() {
         let mut none = Cache::new(0);
-        none.put("a", 1, LATER, 0);
+        none.put(b"a", 1, LATER, 0);
         assert!(none.is_empty());
         let mut cache = Cache::new(2_000);
-        cache.put("a", 1, LATER, usize::MAX);
+        cache.put(b"a", 1, LATER, usize::MAX);
         assert!(cache.is_empty());
-        cache.put("a", 1, LATER, 0);
+        cache.put(b"a", 1, LATER, 0);
         cache.clear();
-        assert_eq!((cache.get("a", NOW), cache.bytes()), (None, 0));
+        assert_eq!((cache.get(b"a", NOW), cache.bytes()), (None, 0));
     }
 
     proptest! {
@@ -221,9 +221,9 @@ mod tests {
             for (step, (name, second, weight)) in steps.into_iter().enumerate() {
                 let (token, time) = (name.to_string(), UnixTime::from_secs(second));
                 if weight % 2 == 0 {
-                    cache.put(&token, step, time, weight);
+                    cache.put(token.as_bytes(), step, time, weight);
                     model.insert(token, (step, time));
-                } else if let Some(value) = cache.get(&token, time) {
+                } else if let Some(value) = cache.get(token.as_bytes(), time) {
                     let &(expected, expires) = model.get(&token).unwrap();
                     prop_assert!(value == expected && time < expires);
                 }

@@ -102,11 +102,11 @@ fn explain(
     let mut explanation = Explanation::new(question);
     let inbound = match Inbound::parse(arrival, request.into_parts().0, id, &limits) {
         Ok(inbound) => inbound,
-        Err(reject) => return Ok(explanation.refused(&reject)),
+        Err(malformed) => return Ok(explanation.refused(&malformed.reject)),
     };
     explanation.note_inbound(&inbound);
 
-    let (host, path, method) = (inbound.host().as_str(), inbound.path(), inbound.method());
+    let (host, path, method) = (inbound.host(), inbound.path(), inbound.method());
     let found = config.routes.find(host, path, method);
     if let Found::Route(route) = &found {
         explanation.route = Some(RouteView::new(route));

@@ -111,7 +111,7 @@ impl Explanation {
     /// The request is well-formed.
     pub(super) fn note_inbound(&mut self, inbound: &Inbound) {
         self.path = Some(inbound.path().as_str().to_owned());
-        self.host = Some(inbound.host().as_str().to_owned());
+        self.host = Some(inbound.host().to_owned());
     }
 
     /// Somebody has logged in.

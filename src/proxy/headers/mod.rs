@@ -113,38 +113,38 @@ impl HeaderPolicy {
         }
     }
 
-    /// Whether the request has been here before.
-    #[must_use]
-    pub fn is_loop(&self, headers: &HeaderMap) -> bool {
-        // By bytes: a line with a byte beyond ASCII in it, which another hop may have joined ours to, is no text.
-        let ours = self.pseudonym.as_bytes();
-        let by_us = |value: &HeaderValue| value.as_bytes().windows(ours.len()).any(|part| part == ours);
-        headers.get_all(header::VIA).iter().any(by_us)
-    }
-
     /// Turns the backend's header fields into those that the client sees.
     pub fn incoming(&self, fields: impl IntoIterator<Item = (HeaderName, HeaderValue)>) -> HeaderMap {
         let fields = fields.into_iter();
         // One more for each of `Date` and the request id.
         let mut headers = HeaderMap::with_capacity(fields.size_hint().0.saturating_add(2));
         let mut unwanted = Vec::new();
+        let (mut length, mut trailer) = (false, false);
         for (name, value) in fields {
             if name == header::CONNECTION {
                 unwanted.extend(named_by(&value));
             } else if name == header::CONTENT_LENGTH {
                 // A server may say it twice, as long as it says the same (RFC 9110 §8.6). The client hears it once.
-                headers.insert(name, single(value));
+                if !std::mem::replace(&mut length, true) {
+                    headers.append(name, single(value));
+                }
             } else if name == header::TRANSFER_ENCODING {
                 // RFC 9112 §6.3: the coding is what counts. The length beside it must not frame our own response.
                 unwanted.push(header::CONTENT_LENGTH);
             } else if !self.is_dropped_from_responses(&name) {
+                trailer |= name == header::TRAILER;
                 headers.append(name, value);
             }
         }
         for name in unwanted {
             headers.remove(name);
         }
-        self.clean_trailer_list(&mut headers);
+        if trailer {
+            match self.trailer_list(&headers) {
+                Some(kept) => headers.insert(header::TRAILER, kept),
+                None => headers.remove(header::TRAILER),
+            };
+        }
         headers
     }
 
@@ -180,15 +180,6 @@ impl HeaderPolicy {
             || self.is_reserved(name)
             || NEVER_IN_TRAILERS.contains(&name)
             || begins_like(name, BETWEEN_PROXIES)
-    }
-
-    fn clean_trailer_list(&self, headers: &mut HeaderMap) {
-        if headers.contains_key(header::TRAILER) {
-            match self.trailer_list(headers) {
-                Some(kept) => headers.insert(header::TRAILER, kept),
-                None => headers.remove(header::TRAILER),
-            };
-        }
     }
 
     /// `Trailer` announces names; those that would be dropped are not announced.

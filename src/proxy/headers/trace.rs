@@ -1,39 +1,52 @@
 //! W3C trace context: a valid `traceparent` is passed on, anything else is replaced by a new one.
 
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::request::hex;
+use super::request::{hex, write_all};
 
-pub(super) const TRACEPARENT: &str = "traceparent";
-pub(super) const TRACESTATE: &str = "tracestate";
+const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 /// Trace Context §3.3.1.5: what a vendor should at least propagate. More is dropped.
 const MAX_TRACESTATE: usize = 512;
 
 /// What becomes of the trace that a request may belong to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Trace {
-    /// It has exactly one valid `traceparent`.
+    /// It has exactly one valid `traceparent`, and a `tracestate`.
     Continued,
-    /// The same, but its `tracestate` is too long.
+    /// The same without a `tracestate`, or with one that is too long.
     Stateless,
     /// It has none.
     Started,
 }
 
 impl Trace {
-    pub(super) fn of(headers: &HeaderMap) -> Self {
+    pub(super) fn of(headers: &HeaderMap, has_state: bool) -> Self {
         let mut lines = headers.get_all(TRACEPARENT).iter();
         match (lines.next(), lines.next()) {
             (Some(line), None) if is_valid(line.as_bytes()) => {}
             _ => return Self::Started,
         }
-        let state: usize = headers.get_all(TRACESTATE).iter().map(HeaderValue::len).sum();
-        if state > MAX_TRACESTATE { Self::Stateless } else { Self::Continued }
+        let length = || headers.get_all(TRACESTATE).iter().map(HeaderValue::len).sum::<usize>();
+        if has_state && length() <= MAX_TRACESTATE { Self::Continued } else { Self::Stateless }
     }
 }
 
-/// The `traceparent` of a new trace. `fresh` makes its ids.
-pub(super) fn write_parent(out: &mut Vec<u8>, fresh: u128) {
+/// Appends exactly one valid `traceparent`. `fresh` makes the ids of a new trace.
+pub(super) fn write(out: &mut Vec<u8>, headers: &HeaderMap, trace: Trace, fresh: u128) {
+    if trace == Trace::Started {
+        out.extend_from_slice(b"traceparent: ");
+        write_parent(out, fresh);
+        out.extend_from_slice(b"\r\n");
+    } else {
+        write_all(out, headers, &TRACEPARENT);
+    }
+    if trace == Trace::Continued {
+        write_all(out, headers, &TRACESTATE);
+    }
+}
+
+fn write_parent(out: &mut Vec<u8>, fresh: u128) {
     // The trace id is the fresh number; the parent id needs no randomness of its own. "Sampled", because with the other value
     // backends whose sampler follows its parent would record nothing at all.
     let parent = (fresh >> 64 ^ fresh) as u64 | 1;
@@ -81,7 +94,7 @@ mod tests {
             headers.append("traceparent", line.parse().unwrap());
         }
         headers.insert("tracestate", state.parse().unwrap());
-        Trace::of(&headers)
+        Trace::of(&headers, !state.is_empty())
     }
 
     const VALID: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
@@ -115,7 +128,7 @@ mod tests {
         for fresh in [0, 1, u128::MAX, 0xabc << 64, 1 << 127] {
             let mut out = Vec::new();
             write_parent(&mut out, fresh);
-            assert_eq!(of(&[std::str::from_utf8(&out).unwrap()], ""), Trace::Continued, "{fresh:x}");
+            assert_eq!(of(&[std::str::from_utf8(&out).unwrap()], ""), Trace::Stateless, "{fresh:x}");
         }
     }
 }
