@@ -41,6 +41,7 @@ pub mod route;
 pub mod body;
 pub mod causes;
 pub mod clock;
+pub mod digits;
 pub mod id;
 pub mod interim;
 pub mod name;

@@ -1,5 +1,6 @@
 //! One request and its response, from the first to the last byte: what becomes the access record.
 
+use std::fmt::Write;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -151,7 +152,9 @@ impl Exchange {
 
     /// The response is a refusal.
     pub(super) fn refuse(mut self, reject: &Reject) -> Response<Tracked> {
-        let text = format!("{}: {reject}", reject.code());
+        // With room for most of them: growing costs more than writing.
+        let mut text = String::with_capacity(128);
+        let _ = write!(text, "{}: {reject}", reject.code());
         let state = &mut *self.0;
         let id = state.request.id().map_or("", RequestId::as_str);
         if matches!(reject, Reject::Internal(_)) {

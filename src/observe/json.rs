@@ -1,10 +1,9 @@
-//! JSON written straight into a byte buffer: strings that may hold anything, numbers, addresses.
+//! JSON strings written straight into a byte buffer, whatever they hold.
 
 use std::io::Write;
-use std::net::{IpAddr, SocketAddr};
 
 /// Appends `bytes` as a JSON string with its quotes. Invalid UTF-8 becomes U+FFFD, every control character an escape.
-pub(super) fn string(out: &mut Vec<u8>, bytes: &[u8]) {
+pub fn string(out: &mut Vec<u8>, bytes: &[u8]) {
     out.push(b'"');
     contents(out, bytes);
     out.push(b'"');
@@ -54,49 +53,6 @@ fn unicode_escape(out: &mut Vec<u8>, character: char) {
     write_to(out, format_args!("\\u{:04x}", u32::from(character)));
 }
 
-/// Appends a number in decimal.
-pub(super) fn number(out: &mut Vec<u8>, mut value: u64) {
-    // The digits come out last first; 20 hold the greatest number.
-    let mut digits = [0; 20];
-    let mut unused = digits.len();
-    for digit in digits.iter_mut().rev() {
-        *digit = b'0' + (value % 10) as u8;
-        unused -= 1;
-        value /= 10;
-        if value == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(digits.get(unused..).unwrap_or_default());
-}
-
-/// Appends an address. IPv4 by hand, since the standard library's `Display` costs several times as much.
-pub(super) fn ip(out: &mut Vec<u8>, address: IpAddr) {
-    match address {
-        IpAddr::V4(address) => {
-            let [a, b, c, d] = address.octets();
-            number(out, a.into());
-            for octet in [b, c, d] {
-                out.push(b'.');
-                number(out, octet.into());
-            }
-        }
-        IpAddr::V6(address) => write_to(out, format_args!("{address}")),
-    }
-}
-
-/// Appends an address with its port, an IPv6 address in brackets.
-pub(super) fn socket(out: &mut Vec<u8>, address: SocketAddr) {
-    match address {
-        SocketAddr::V4(v4) => {
-            ip(out, IpAddr::V4(*v4.ip()));
-            out.push(b':');
-            number(out, v4.port().into());
-        }
-        SocketAddr::V6(v6) => write_to(out, format_args!("{v6}")),
-    }
-}
-
 /// Appends formatted text.
 pub(super) fn write_to(out: &mut Vec<u8>, arguments: std::fmt::Arguments<'_>) {
     // Writing to a vector cannot fail; a `Display` that does leaves its text short, which is all that can be done.
@@ -131,16 +87,6 @@ mod tests {
         }
     }
 
-    #[test]
-    fn addresses_look_like_the_standard_library_writes_them() {
-        for text in ["127.0.0.1", "0.0.0.0", "255.255.255.255", "192.0.2.10", "::1", "2001:db8::2"] {
-            let address: IpAddr = text.parse().unwrap();
-            assert_eq!(written(|out| ip(out, address)), text);
-            let with_port = SocketAddr::new(address, 65_535);
-            assert_eq!(written(|out| socket(out, with_port)), with_port.to_string());
-        }
-    }
-
     proptest! {
         #![proptest_config(ProptestConfig { cases: 100_000, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -156,11 +102,6 @@ mod tests {
         fn any_text_comes_back(text in ".*") {
             let back: String = serde_json::from_str(&written(|out| string(out, text.as_bytes()))).unwrap();
             prop_assert_eq!(back, text);
-        }
-
-        #[test]
-        fn numbers_come_back(value: u64) {
-            prop_assert_eq!(written(|out| number(out, value)), value.to_string());
         }
     }
 }

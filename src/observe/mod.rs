@@ -7,7 +7,7 @@
 
 mod access;
 mod form;
-mod json;
+pub mod json;
 mod log;
 mod redact;
 mod text;

@@ -26,7 +26,7 @@ pub(super) fn answer(
 ) -> Result<Forwarded, Reject> {
     let (address, answered) = (connection.address(), clock::monotonic());
     if head.status == StatusCode::SWITCHING_PROTOCOLS {
-        let (response, tunnel) = upgrade::accept(connection, client_upgrade, way.policy)?;
+        let (response, tunnel) = upgrade::accept(*connection, client_upgrade, way.policy)?;
         return Ok(Forwarded { response, server: address, answered, tunnel: Some(tunnel) });
     }
     let headers = way.policy.incoming(connection.fields().drain(..));

@@ -39,7 +39,7 @@ impl Tunnel {
 
 /// Takes the upstream's `101`: it must be for a WebSocket, and the client must have asked for one.
 pub(super) fn accept(
-    mut connection: Box<Connection>,
+    mut connection: Connection,
     client: Option<OnUpgrade>,
     policy: &HeaderPolicy,
 ) -> Result<(Response<ResponseBody>, Tunnel), Reject> {

@@ -4,6 +4,7 @@
 
 mod response;
 
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::time::Duration;
 
@@ -191,7 +192,7 @@ impl Reject {
 
     /// What the caller may know. It names no server, no role that the caller has and nothing of the token.
     #[must_use]
-    pub fn detail(&self) -> String {
+    pub fn detail(&self) -> Cow<'static, str> {
         match self {
             Self::BadRequest(_)
             | Self::MalformedPath(_)
@@ -201,27 +202,27 @@ impl Reject {
             | Self::UnknownTransferCoding
             | Self::UnknownExpectation
             | Self::MalformedAuthorization(_)
-            | Self::BodyBroken => self.to_string(),
-            Self::EncodedSlash => "the path has an encoded slash".to_owned(),
-            Self::MethodRefused => "this method is not supported".to_owned(),
-            Self::UriTooLong { limit } => format!("the request target is longer than {limit} bytes"),
-            Self::TooManyHeaders { limit } => format!("the request has more than {limit} header fields"),
-            Self::BodyTooLarge { limit } => format!("the request body is longer than {limit} bytes"),
-            Self::BodyStalled => "the request body did not arrive in time".to_owned(),
-            Self::NoToken => {
-                "this needs a bearer token: log in and send it as Authorization: Bearer".to_owned()
+            | Self::BodyBroken => self.to_string().into(),
+            Self::EncodedSlash => "the path has an encoded slash".into(),
+            Self::MethodRefused => "this method is not supported".into(),
+            Self::UriTooLong { limit } => format!("the request target is longer than {limit} bytes").into(),
+            Self::TooManyHeaders { limit } => {
+                format!("the request has more than {limit} header fields").into()
             }
-            Self::InvalidToken(_) => "the token is invalid, expired or revoked: log in again".to_owned(),
-            Self::MissingRole { .. } => "the caller has none of the roles that this needs".to_owned(),
-            Self::NoRoute => "nothing is configured at this address".to_owned(),
-            Self::MethodNotAllowed(_) => "this address does not take this method".to_owned(),
+            Self::BodyTooLarge { limit } => format!("the request body is longer than {limit} bytes").into(),
+            Self::BodyStalled => "the request body did not arrive in time".into(),
+            Self::NoToken => "this needs a bearer token: log in and send it as Authorization: Bearer".into(),
+            Self::InvalidToken(_) => "the token is invalid, expired or revoked: log in again".into(),
+            Self::MissingRole { .. } => "the caller has none of the roles that this needs".into(),
+            Self::NoRoute => "nothing is configured at this address".into(),
+            Self::MethodNotAllowed(_) => "this address does not take this method".into(),
             Self::ConnectFailed { .. } | Self::UpstreamBroke { .. } => {
-                "the service behind is not reachable".to_owned()
+                "the service behind is not reachable".into()
             }
-            Self::UpstreamTimeout { .. } => "the service behind did not answer in time".to_owned(),
-            Self::NoServer { .. } => "the service behind has no server that works".to_owned(),
-            Self::Internal(_) => "the gateway failed; its log has the request id".to_owned(),
-            Self::Unavailable(_) => "the gateway cannot do this at the moment".to_owned(),
+            Self::UpstreamTimeout { .. } => "the service behind did not answer in time".into(),
+            Self::NoServer { .. } => "the service behind has no server that works".into(),
+            Self::Internal(_) => "the gateway failed; its log has the request id".into(),
+            Self::Unavailable(_) => "the gateway cannot do this at the moment".into(),
         }
     }
 }

@@ -1,22 +1,11 @@
 //! The one place where a refusal becomes a response.
 
 use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version, header};
-use serde::Serialize;
 
 use super::Reject;
 use crate::body::ResponseBody;
-
-/// `application/problem+json` (RFC 9457 §3.1). `type` is left out, which means `about:blank`: the status says it all.
-#[derive(Serialize)]
-struct Problem<'a> {
-    title: &'a str,
-    status: u16,
-    detail: &'a str,
-    /// Ours, by RFC 9457 §3.2: a word that programs can compare.
-    code: &'a str,
-    /// Ours as well: what to quote when asking the operators.
-    request_id: &'a str,
-}
+use crate::digits;
+use crate::observe::json;
 
 impl Reject {
     /// The response, in the form that the caller understands.
@@ -25,18 +14,34 @@ impl Reject {
         if form == Form::Grpc {
             return self.grpc_response();
         }
-        let (status, detail) = (self.status(), self.detail());
-        let title = status.canonical_reason().unwrap_or("Error");
-        let problem =
-            Problem { title, status: status.as_u16(), detail: &detail, code: self.code(), request_id };
-        let body = serde_json::to_vec(&problem).unwrap_or_default();
-        let mut response = Response::new(ResponseBody::full(body));
-        *response.status_mut() = status;
+        let mut response = Response::new(ResponseBody::full(self.problem(request_id)));
+        *response.status_mut() = self.status();
         let headers = response.headers_mut();
+        headers.reserve(6);
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
         self.add_headers(headers);
         response
+    }
+
+    /// `application/problem+json` (RFC 9457 §3.1). `type` is left out, which means `about:blank`: the status says it all. `code`, a word
+    /// that programs can compare, and `request_id`, what to quote when asking the operators, are ours by §3.2.
+    fn problem(&self, request_id: &str) -> Vec<u8> {
+        let status = self.status();
+        let mut body = Vec::with_capacity(256);
+        body.extend_from_slice(b"{\"title\":");
+        json::string(&mut body, status.canonical_reason().unwrap_or("Error").as_bytes());
+        body.extend_from_slice(b",\"status\":");
+        digits::decimal(&mut body, status.as_u16().into());
+        let texts = [("detail", &*self.detail()), ("code", self.code()), ("request_id", request_id)];
+        for (name, text) in texts {
+            for part in [",\"", name, "\":"] {
+                body.extend_from_slice(part.as_bytes());
+            }
+            json::string(&mut body, text.as_bytes());
+        }
+        body.push(b'}');
+        body
     }
 
     /// The header fields that belong to the status, whatever the form of the body.
@@ -67,19 +72,23 @@ impl Reject {
 
     /// RFC 6750 §3: no error code where no credentials were sent.
     fn challenge(&self) -> Option<HeaderValue> {
-        let text = match self {
-            Self::NoToken => "Bearer realm=\"portcullis\"".to_owned(),
-            Self::MalformedAuthorization(_) => "Bearer realm=\"portcullis\", error=\"invalid_request\"".to_owned(),
-            Self::InvalidToken(_) => {
-                "Bearer realm=\"portcullis\", error=\"invalid_token\", error_description=\"invalid, expired or revoked\""
-                    .to_owned()
-            }
+        const NO_TOKEN: HeaderValue = HeaderValue::from_static("Bearer realm=\"portcullis\"");
+        const MALFORMED: HeaderValue =
+            HeaderValue::from_static("Bearer realm=\"portcullis\", error=\"invalid_request\"");
+        const INVALID: HeaderValue = HeaderValue::from_static(
+            "Bearer realm=\"portcullis\", error=\"invalid_token\", error_description=\"invalid, expired or revoked\"",
+        );
+        match self {
+            Self::NoToken => Some(NO_TOKEN),
+            Self::MalformedAuthorization(_) => Some(MALFORMED),
+            Self::InvalidToken(_) => Some(INVALID),
             Self::MissingRole { wanted } => {
-                format!("Bearer realm=\"portcullis\", error=\"insufficient_scope\", scope=\"{wanted}\"")
+                let text =
+                    format!("Bearer realm=\"portcullis\", error=\"insufficient_scope\", scope=\"{wanted}\"");
+                HeaderValue::try_from(text).ok()
             }
-            _ => return None,
-        };
-        HeaderValue::try_from(text).ok()
+            _ => None,
+        }
     }
 
     /// "Trailers-Only" of gRPC over HTTP/2: status 200, and the outcome in the header fields.
@@ -97,7 +106,7 @@ impl Reject {
         let headers = response.headers_mut();
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
         headers.insert("grpc-status", HeaderValue::from_static(code));
-        if let Ok(message) = HeaderValue::try_from(self.detail()) {
+        if let Ok(message) = HeaderValue::try_from(&*self.detail()) {
             headers.insert("grpc-message", message);
         }
         response

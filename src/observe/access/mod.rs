@@ -16,6 +16,7 @@ use super::form::Form;
 use super::text::{Colour, coloured, value, word};
 use super::{json, redact};
 use crate::clock::UnixTime;
+use crate::digits;
 
 /// What is written down about one request. Everything may hold what a client made up; the formats take care of it.
 #[derive(Clone, Debug)]
@@ -86,7 +87,7 @@ impl AccessRecord<'_> {
         timestamp.write(self.time, out);
         string(out, b"\",\"request.id\":", self.request_id.as_bytes());
         out.extend_from_slice(b",\"client.addr\":\"");
-        json::ip(out, self.client);
+        digits::ip(out, self.client);
         out.push(b'"');
         optional(out, b",\"user\":", self.user.map(str::as_bytes));
         optional(out, b",\"roles\":", self.roles.map(str::as_bytes));
@@ -104,7 +105,7 @@ impl AccessRecord<'_> {
         number(out, b",\"total_us\":", micros(self.total));
         if let Some(upstream) = self.upstream {
             out.extend_from_slice(b",\"upstream.addr\":\"");
-            json::socket(out, upstream);
+            digits::socket(out, upstream);
             out.push(b'"');
         }
         optional(out, b",\"reason\":", self.reason.map(str::as_bytes));
@@ -117,7 +118,7 @@ impl AccessRecord<'_> {
     fn write_text_at(&self, timestamp: &mut Timestamp, form: Form, out: &mut Vec<u8>) {
         coloured(out, form, Colour::Dim, |out| timestamp.write(self.time, out));
         out.push(b' ');
-        coloured(out, form, self.colour(), |out| json::number(out, self.status.into()));
+        coloured(out, form, self.colour(), |out| digits::decimal(out, self.status.into()));
         for part in [self.method.as_bytes(), self.host.as_bytes()] {
             out.push(b' ');
             word(out, part);
@@ -133,10 +134,10 @@ impl AccessRecord<'_> {
         field(out, b" route=", self.route.map(str::as_bytes));
         if let Some(upstream) = self.upstream {
             out.extend_from_slice(b" upstream=");
-            json::socket(out, upstream);
+            digits::socket(out, upstream);
         }
         out.extend_from_slice(b" client=");
-        json::ip(out, self.client);
+        digits::ip(out, self.client);
         number(out, b" in=", self.bytes_in);
         number(out, b" out=", self.bytes_out);
         field(out, b" agent=", self.user_agent);
@@ -176,7 +177,7 @@ fn optional(out: &mut Vec<u8>, label: &[u8], bytes: Option<&[u8]>) {
 
 fn number(out: &mut Vec<u8>, label: &[u8], value: u64) {
     out.extend_from_slice(label);
-    json::number(out, value);
+    digits::decimal(out, value);
 }
 
 fn field(out: &mut Vec<u8>, label: &[u8], bytes: Option<&[u8]>) {
@@ -208,7 +209,7 @@ impl Timestamp {
         out.extend_from_slice(self.prefix.as_bytes());
         let millis = time.as_millis() % 1000;
         for digit in [millis / 100, millis / 10 % 10, millis % 10] {
-            json::number(out, digit);
+            digits::decimal(out, digit);
         }
         out.push(b'Z');
     }

@@ -21,6 +21,7 @@ use super::json;
 use super::text::{Colour, coloured, sentence, value};
 use crate::clock;
 use crate::config::LogFormat;
+use crate::digits;
 
 /// Why logging cannot be set up.
 #[derive(Debug, thiserror::Error)]
@@ -164,7 +165,7 @@ impl Visit for JsonFields<'_> {
     }
 
     fn record_u64(&mut self, field: &Field, value: u64) {
-        json::number(self.label(field), value);
+        digits::decimal(self.label(field), value);
     }
 
     fn record_i64(&mut self, field: &Field, value: i64) {

@@ -2,7 +2,8 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::request::{hex, write_all};
+use super::request::write_all;
+use crate::digits;
 
 const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
 const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
@@ -51,9 +52,9 @@ fn write_parent(out: &mut Vec<u8>, fresh: u128) {
     // backends whose sampler follows its parent would record nothing at all.
     let parent = (fresh >> 64 ^ fresh) as u64 | 1;
     out.extend_from_slice(b"00-");
-    out.extend_from_slice(&hex::<16, 32>((fresh | 1).to_be_bytes()));
+    digits::hex(out, &(fresh | 1).to_be_bytes());
     out.push(b'-');
-    out.extend_from_slice(&hex::<8, 16>(parent.to_be_bytes()));
+    digits::hex(out, &parent.to_be_bytes());
     out.extend_from_slice(b"-01");
 }
 

@@ -130,8 +130,10 @@ mod tests {
 
     use super::{Decoder, Piece};
 
+    type Decoded = (Vec<u8>, Vec<String>);
+
     /// The body and the names of its trailers, fed in pieces of these lengths; `None` if it does not end.
-    fn decode(text: &[u8], step: usize) -> Result<Option<(Vec<u8>, Vec<String>)>, &'static str> {
+    fn decode(text: &[u8], step: usize) -> Result<Option<Decoded>, &'static str> {
         let (mut decoder, mut received, mut body) = (Decoder::default(), BytesMut::new(), Vec::new());
         for part in text.chunks(step.max(1)) {
             received.extend_from_slice(part);
