@@ -1,6 +1,7 @@
 //! One client connection: HTTP/1.1, or HTTP/2 with prior knowledge.
 
 use std::convert::Infallible;
+use std::error::Error;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -14,6 +15,7 @@ use hyper_util::rt::{TokioExecutor, TokioTimer};
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 
+use super::batch::{self, Outbox};
 use super::io::{ClientIo, Opening};
 use super::watch::{Command, Watch};
 use super::worker::Context;
@@ -57,12 +59,7 @@ pub(super) async fn serve(
     }
 }
 
-async fn serve_http1(
-    io: ClientIo,
-    connection: Arc<Connection>,
-    watch: &Watch,
-    context: &Context,
-) -> hyper::Result<()> {
+async fn serve_http1(io: ClientIo, connection: Arc<Connection>, watch: &Watch, context: &Context) -> Ended {
     let view = context.worker().view();
     let limits = &view.snapshot.config.server;
     let mut builder = server::conn::http1::Builder::new();
@@ -83,15 +80,10 @@ async fn serve_http1(
         async move { Ok::<_, Infallible>(gateway::handle(worker, connection, request).await) }
     });
     let mut serving = pin!(builder.serve_connection(io, service).with_upgrades());
-    drive(watch, serving.as_mut(), |serving| serving.graceful_shutdown()).await
+    drive(watch, None, serving.as_mut(), |serving| serving.graceful_shutdown()).await
 }
 
-async fn serve_http2(
-    io: ClientIo,
-    connection: Arc<Connection>,
-    watch: &Watch,
-    context: &Context,
-) -> hyper::Result<()> {
+async fn serve_http2(io: ClientIo, connection: Arc<Connection>, watch: &Watch, context: &Context) -> Ended {
     let view = context.worker().view();
     let limits = &view.snapshot.config.server;
     let mut builder = server::conn::http2::Builder::new(TokioExecutor::new());
@@ -106,15 +98,35 @@ async fn serve_http2(
     drop(view);
     let worker = context.worker().clone();
     let service = service_fn(move |request: Request<Incoming>| {
-        let (worker, connection) = (worker.clone(), connection.clone());
-        async move { Ok::<_, Infallible>(gateway::handle(worker, connection, request).await) }
+        Exchange(Box::pin(gateway::handle(worker.clone(), connection.clone(), request)))
     });
+    let (io, outbox) = batch::split(io);
     let mut serving = pin!(builder.serve_connection(io, service));
-    drive(watch, serving.as_mut(), |serving| serving.graceful_shutdown()).await
+    drive(watch, Some(&outbox), serving.as_mut(), |serving| serving.graceful_shutdown()).await
 }
 
-/// Polls a connection and obeys its watch.
-async fn drive<C>(watch: &Watch, mut serving: Pin<&mut C>, drain: impl Fn(Pin<&mut C>)) -> hyper::Result<()>
+/// One exchange of an HTTP/2 connection. It becomes a task, and is moved seven times until it is one: the path of a request is some
+/// kilobytes large, and without the box those moves took 4 % of the CPU time of a request.
+struct Exchange<F>(Pin<Box<F>>);
+
+impl<F: Future> Future for Exchange<F> {
+    type Output = Result<F::Output, Infallible>;
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
+        self.0.as_mut().poll(cx).map(Ok)
+    }
+}
+
+/// How a connection has ended.
+type Ended = Result<(), Box<dyn Error + Send + Sync>>;
+
+/// Polls a connection, sends what it has put into its outbox, and obeys its watch.
+async fn drive<C>(
+    watch: &Watch,
+    outbox: Option<&Outbox>,
+    mut serving: Pin<&mut C>,
+    drain: impl Fn(Pin<&mut C>),
+) -> Ended
 where
     C: Future<Output = hyper::Result<()>>,
 {
@@ -134,7 +146,11 @@ where
             }
             Command::Close => return Poll::Ready(Ok(())),
         }
-        serving.as_mut().poll(cx)
+        let result = serving.as_mut().poll(cx);
+        if let Some(Poll::Ready(Err(error))) = outbox.map(|outbox| outbox.poll_send(cx)) {
+            return Poll::Ready(Err(error.into()));
+        }
+        result.map_err(Into::into)
     })
     .await
 }

@@ -1,6 +1,7 @@
 //! From a listening socket to requests: threads, connections, their limits and their end. Knows nothing of what requests mean.
 
 mod accept;
+mod batch;
 mod connection;
 mod io;
 mod watch;
