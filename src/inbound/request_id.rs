@@ -20,10 +20,14 @@ impl RequestId {
     #[must_use]
     pub fn accept_or_make(headers: &HeaderMap, arrival: Arrival, limits: &Limits, ids: &IdSource) -> Self {
         let given = if limits.trusts(arrival.peer) { headers.get(REQUEST_ID) } else { None };
-        match given {
-            Some(value) if is_acceptable(value.as_bytes()) => Self(value.clone()),
-            _ => Self(ids.uuid_value(arrival.time)),
-        }
+        let mut value = match given {
+            Some(value) if is_acceptable(value.as_bytes()) => value.clone(),
+            _ => ids.uuid_value(arrival.time),
+        };
+        // RFC 7541 §6.2.3: "never indexed". Each id comes once. In the table of an HTTP/2 connection it would push out the fields that
+        // come with every response, and each new one would be compared with the fifty before it: 3,000 instructions a response.
+        value.set_sensitive(true);
+        Self(value)
     }
 
     /// As a header value.
