@@ -70,7 +70,7 @@ impl Shared {
             return Pin::new(&mut self.io).poll_write_vectored(cx, pieces);
         }
         if self.waiting.capacity() == 0 {
-            self.waiting.reserve(LARGE);
+            self.waiting.reserve_exact(LIMIT);
         }
         for piece in pieces {
             self.waiting.extend_from_slice(piece);
@@ -114,5 +114,95 @@ impl Write for Gathering {
         let mut shared = lock(&self.0);
         ready!(shared.poll_send(cx))?;
         Pin::new(&mut shared.io).poll_shutdown(cx)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{IoSlice, Read as _, Write as _};
+    use std::net::{TcpListener, TcpStream};
+    use std::pin::Pin;
+    use std::sync::Arc;
+    use std::task::{Context, Poll, Waker};
+
+    use hyper::rt::Write;
+
+    use super::{Gathering, LARGE, LIMIT, Outbox, lock, split};
+    use crate::clock;
+    use crate::gateway::{Connection, Protocol};
+    use crate::peer::PeerAddr;
+    use crate::server::io::{ClientIo, Opening};
+    use crate::server::watch::Watch;
+
+    /// Runs `test` with both ends of a batch and the client's socket.
+    fn with_batch(test: impl FnOnce(Gathering, Outbox, TcpStream)) {
+        let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
+        runtime.block_on(async {
+            let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+            let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
+            client.write_all(b"GET").unwrap();
+            let (stream, peer) = listener.accept().unwrap();
+            stream.set_nonblocking(true).unwrap();
+            let stream = tokio::net::TcpStream::from_std(stream).unwrap();
+            let opening = Opening::read(&stream).await.unwrap().unwrap();
+            let local = stream.local_addr().unwrap();
+            let connection = Connection::new(PeerAddr(peer), local, Protocol::Http2, Box::new(()));
+            let watch = Watch::new(Arc::new(connection), Protocol::Http2, clock::monotonic());
+            stream.writable().await.unwrap();
+            let (gathering, outbox) = split(ClientIo::new(stream, opening, Arc::new(watch)));
+            test(gathering, outbox, client);
+        });
+    }
+
+    fn write(gathering: &mut Gathering, pieces: &[&[u8]]) -> Poll<usize> {
+        let pieces: Vec<_> = pieces.iter().map(|piece| IoSlice::new(piece)).collect();
+        let mut cx = Context::from_waker(Waker::noop());
+        Pin::new(gathering).poll_write_vectored(&mut cx, &pieces).map(Result::unwrap)
+    }
+
+    fn send(outbox: &Outbox) -> Poll<()> {
+        outbox.poll_send(&mut Context::from_waker(Waker::noop())).map(Result::unwrap)
+    }
+
+    #[test]
+    fn what_is_written_waits_through_a_flush_and_is_sent_in_order() {
+        with_batch(|mut gathering, outbox, mut client| {
+            assert_eq!(write(&mut gathering, &[b"one ", b"two "]), Poll::Ready(8));
+            assert_eq!(write(&mut gathering, &[b"three"]), Poll::Ready(5));
+            let flushed = Pin::new(&mut gathering).poll_flush(&mut Context::from_waker(Waker::noop()));
+            assert!(matches!(flushed, Poll::Ready(Ok(()))));
+            assert_eq!(lock(&outbox.0).waiting, b"one two three");
+
+            assert_eq!(send(&outbox), Poll::Ready(()));
+            let mut text = [0; 13];
+            client.read_exact(&mut text).unwrap();
+            assert_eq!(&text, b"one two three");
+            assert_eq!(lock(&outbox.0).waiting.capacity(), 0, "an idle connection keeps no buffer");
+        });
+    }
+
+    #[test]
+    fn a_large_write_is_not_copied_and_goes_behind_what_waits() {
+        with_batch(|mut gathering, outbox, mut client| {
+            assert_eq!(write(&mut gathering, &[b"head"]), Poll::Ready(4));
+            let large = vec![b'x'; LARGE];
+            assert_eq!(write(&mut gathering, &[&large]), Poll::Ready(LARGE));
+            assert!(lock(&outbox.0).waiting.is_empty());
+            let mut text = vec![0; 4 + LARGE];
+            client.read_exact(&mut text).unwrap();
+            assert_eq!((&text[..4], &text[4..]), (&b"head"[..], &large[..]));
+        });
+    }
+
+    #[test]
+    fn a_client_that_does_not_read_stops_the_writer() {
+        with_batch(|mut gathering, outbox, _client| {
+            let piece = [b'x'; 1000];
+            while write(&mut gathering, &[&piece]).is_ready() {
+                assert!(lock(&outbox.0).waiting.len() <= LIMIT);
+            }
+            assert_eq!(send(&outbox), Poll::Pending);
+            assert!(lock(&outbox.0).waiting.len() > LIMIT / 2, "the rest is kept");
+        });
     }
 }
