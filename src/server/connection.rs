@@ -105,8 +105,8 @@ async fn serve_http2(io: ClientIo, connection: Arc<Connection>, watch: &Watch, c
     drive(watch, Some(&outbox), serving.as_mut(), |serving| serving.graceful_shutdown()).await
 }
 
-/// One exchange of an HTTP/2 connection. It becomes a task, and is moved seven times until it is one: the path of a request is some
-/// kilobytes large, and without the box those moves took 4 % of the CPU time of a request.
+/// One exchange of an HTTP/2 connection, in a box. hyper and tokio move it seven times until it is a task, and the path of a request
+/// is a future of 3 KiB: those moves were 3 % of the instructions of a request. Keeping the boxes for later exchanges won nothing.
 struct Exchange<F>(Pin<Box<F>>);
 
 impl<F: Future> Future for Exchange<F> {
