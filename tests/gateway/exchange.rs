@@ -5,7 +5,7 @@ use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use crate::harness::{Gateway, PATIENCE, ROUTES, Request, Setup};
+use crate::harness::{Gate, Gateway, PATIENCE, ROUTES, Request, Setup};
 
 fn raw(addr: SocketAddr) -> TcpStream {
     let stream = TcpStream::connect(addr).unwrap();
@@ -171,6 +171,33 @@ fn cve_2019_9517_an_http_2_client_that_takes_nothing_is_closed() {
     }
     let record = gateway.access_of("/public/x");
     assert_eq!(record["complete"], false, "{record}");
+}
+
+/// The window is open, and the client does not read its socket: what waits for it has a bound, and so has the time.
+#[test]
+fn an_http_2_client_that_does_not_read_stops_the_backend() {
+    let gateway = Setup::new(ROUTES).set("server.write_timeout", "'1s'").start();
+    let stopped = Gate::new();
+    let reached = stopped.clone();
+    gateway.backend.on("/public/endless", move |exchange| {
+        exchange.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n");
+        // Small frames wait in one buffer, large ones do not; 256 MiB is far more than all buffers of the sockets.
+        let chunks = format!("400\r\n{}\r\n", "x".repeat(0x400)).repeat(32)
+            + &format!("8000\r\n{}\r\n", "x".repeat(0x8000));
+        let sent = (0..4096).take_while(|_| exchange.send(&chunks)).count();
+        if sent < 4096 {
+            reached.open();
+        }
+        exchange.close();
+    });
+    let mut client = raw(gateway.addr());
+    let open_window = [0, 4, 0x7f, 0xff, 0xff, 0xff];
+    client.write_all(&http2_request(&open_window, "GET", "/public/endless", 1)).unwrap();
+    client.write_all(&frame(8, 0, 0, &[0x7f, 0xfe, 0, 0])).unwrap();
+    stopped.wait();
+    let record = gateway.access_of("/public/endless");
+    assert_eq!(record["complete"], false, "{record}");
+    drop(client);
 }
 
 /// A server that closes every connection at once is tried once, not for ever.
