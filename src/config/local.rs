@@ -1,7 +1,6 @@
 //! The gateway's own endpoints: entries of the route table like all others, and nobody else's paths.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
 
 use http::Method;
 
@@ -78,17 +77,13 @@ impl LocalPaths {
 
     /// The entries of the route table: for any host, and for each host that a route names, since a route with a host
     /// wins over one without.
-    pub(super) fn routes(
-        &self,
-        hosts: &BTreeSet<Host>,
-        problems: &mut Problems,
-    ) -> Vec<(Pattern, Arc<Route>)> {
+    pub(super) fn routes(&self, hosts: &BTreeSet<Host>, problems: &mut Problems) -> Vec<(Pattern, Route)> {
         let hosts = || std::iter::once(None).chain(hosts.iter().cloned().map(Some));
         let each = |endpoint| hosts().map(move |host| self.route(endpoint, host));
         let routes = Endpoint::ALL.into_iter().flat_map(each);
         routes
             .filter_map(|route| match route {
-                Ok(route) => Some((route.pattern.clone(), Arc::new(route))),
+                Ok(route) => Some((route.pattern.clone(), route)),
                 Err(message) => {
                     problems.error(Problem::new(Kind::Whole, "server", message));
                     None
@@ -102,6 +97,7 @@ impl LocalPaths {
         let methods = Methods::of(vec![endpoint.method()]).map_err(|error| error.to_string())?;
         let name = format!("{NAME_PREFIX}{}", endpoint.name());
         Ok(Route {
+            index: 0,
             name: RouteName::new(&name).map_err(|error| error.to_string())?,
             pattern: Pattern::new(host, path, methods),
             access: endpoint.access(),

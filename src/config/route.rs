@@ -64,6 +64,8 @@ impl Draft {
     /// The finished route.
     pub(super) fn route(&self, name: RouteName) -> Route {
         Route {
+            // The table knows.
+            index: 0,
             name,
             pattern: self.pattern.clone(),
             access: self.access.clone(),

@@ -43,11 +43,10 @@ pub(super) fn read(
     warn_of_idle(&drafts, around.upstreams, problems);
     let names = names(&drafts, problems);
     let hosts: BTreeSet<Host> = drafts.iter().filter_map(|draft| draft.pattern.host().cloned()).collect();
-    let routes =
-        drafts.iter().zip(names).map(|(draft, name)| (draft.pattern.clone(), Arc::new(draft.route(name))));
+    let routes = drafts.iter().zip(names).map(|(draft, name)| (draft.pattern.clone(), draft.route(name)));
     let entries = routes.chain(around.local.routes(&hosts, problems)).collect();
     let conflicts = match Table::build(entries) {
-        Ok(table) => return Some(table),
+        Ok(table) => return Some(table.map(|index, route| Arc::new(Route { index, ..route }))),
         Err(conflicts) => conflicts,
     };
     for conflict in conflicts {

@@ -1,5 +1,5 @@
-//! The tables with a fixed name: `[server]`, `[store]`, `[token]`, `[login]`, `[identity_headers]`, `[log]`. Each key
-//! is one call with its name, its rule and its default.
+//! The tables with a fixed name: `[server]`, `[store]`, `[token]`, `[login]`, `[identity_headers]`, `[log]`,
+//! `[metrics]`. Each key is one call with its name, its rule and its default.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
@@ -10,8 +10,10 @@ use http::HeaderName;
 use super::diagnostics::{Kind, Problem};
 use super::local::{LocalPaths, local_path};
 use super::reader::{Fields, Given, List};
-use super::rule::{count, one_of, parsed, size, time};
-use super::settings::{AccessLog, Algorithm, IdentityHeaders, Log, LogFormat, Login, Server, Store, Token};
+use super::rule::{count, flag, one_of, parsed, size, time};
+use super::settings::{
+    AccessLog, Algorithm, IdentityHeaders, Log, LogFormat, Login, Metrics, Server, Store, Token,
+};
 use super::text::{self, Issuer};
 use super::unit::Bytes;
 
@@ -141,6 +143,13 @@ pub(super) fn log(mut fields: Fields<'_, '_, '_>, base: &Path) -> Log {
     };
     fields.finish();
     log
+}
+
+/// `[metrics]`
+pub(super) fn metrics(mut fields: Fields<'_, '_, '_>) -> Metrics {
+    let metrics = Metrics { enabled: fields.or("enabled", flag, true) };
+    fields.finish();
+    metrics
 }
 
 fn listen(fields: &mut Fields<'_, '_, '_>) -> Vec<SocketAddr> {

@@ -27,6 +27,8 @@ pub struct Config {
     pub identity_headers: IdentityHeaders,
     /// `[log]`
     pub log: Log,
+    /// `[metrics]`
+    pub metrics: Metrics,
     /// `[upstream.NAME]`, in the order of their names. A [`Target::Upstream`] is an index into this list.
     pub upstreams: Vec<Upstream>,
     /// `[[route]]` and the local endpoints, ready to be searched.
@@ -189,6 +191,13 @@ pub enum AccessLog {
     File(PathBuf),
 }
 
+/// `[metrics]`
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Metrics {
+    /// Whether anything is counted, and `/metrics` answered.
+    pub enabled: bool,
+}
+
 /// `[upstream.NAME]`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Upstream {
@@ -207,6 +216,8 @@ pub struct Upstream {
 /// `[[route]]`, or a local endpoint.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Route {
+    /// Its position among all routes in the order in which they match.
+    pub index: usize,
     /// Its name in logs; by default its pattern's text.
     pub name: RouteName,
     /// What it matches.

@@ -23,6 +23,8 @@ impl Display for Config {
         writeln!(f, "user = {}", text(&self.identity_headers.user))?;
         writeln!(f, "role = {}", text(&self.identity_headers.role))?;
         log(f, &self.log)?;
+        writeln!(f, "\n[metrics]")?;
+        writeln!(f, "enabled = {}", self.metrics.enabled)?;
         for item in &self.upstreams {
             upstream(f, item)?;
         }

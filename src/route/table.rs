@@ -77,6 +77,16 @@ impl<T> Table<T> {
         Ok(Self { entries: routes, order, hosts, any_host })
     }
 
+    /// The same table with other values, made from the old ones and their positions in the order in which they match.
+    #[must_use]
+    pub fn map<U>(self, mut make: impl FnMut(usize, T) -> U) -> Table<U> {
+        let mut ranks: Vec<(usize, usize)> = self.order.iter().copied().zip(0..).collect();
+        ranks.sort_unstable();
+        let ranked = self.entries.into_iter().zip(ranks);
+        let entries = ranked.map(|((pattern, value), (_, rank))| (pattern, make(rank, value))).collect();
+        Table { entries, order: self.order, hosts: self.hosts, any_host: self.any_host }
+    }
+
     /// Searches. `host` is in the normal form of [`Host`]. First the path decides: the most specific host and path that
     /// match. Then the method picks among the routes with that very host and path: named before any, `GET` for `HEAD`.
     /// A hit allocates nothing.

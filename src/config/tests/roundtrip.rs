@@ -118,6 +118,7 @@ fn lines() -> impl Strategy<Value = Vec<Option<Line>>> {
             quoted,
             |l: &crate::config::Log| l.level.clone()
         ),
+        line!(metrics, "enabled", any::<bool>(), bool::to_string, |m: &crate::config::Metrics| m.enabled),
     ]
 }
 
@@ -175,7 +176,7 @@ fn upstreams() -> impl Strategy<Value = Vec<(String, Vec<u16>)>> {
 
 fn file(lines: &[Option<Line>], upstreams: &[(String, Vec<u16>)], rows: &[Row]) -> String {
     let mut text = String::new();
-    for section in ["server", "store", "token", "login", "identity_headers", "log"] {
+    for section in ["server", "store", "token", "login", "identity_headers", "log", "metrics"] {
         text.push_str(&format!("[{section}]\n"));
         for line in lines.iter().flatten().filter(|line| line.section == section) {
             text.push_str(&format!("{}\n", line.text));
