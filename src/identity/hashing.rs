@@ -6,11 +6,13 @@ use std::io;
 use std::panic::{self, AssertUnwindSafe};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
 use super::password::{self, Argon2Params, HashError, PasswordHash, Workspace};
+use crate::clock;
+use crate::observe::metrics::Latency;
 use crate::secret::Secret;
 
 /// By how much the threads give way to the workers: as far as it goes. A worker that wants the same core gets 98 % of it, and is
@@ -57,6 +59,7 @@ pub enum PoolError {
 struct Shared {
     queue: Mutex<Queue>,
     wake: Condvar,
+    waits: Latency,
     /// Given to users that do not exist.
     unmatchable: PasswordHash,
     params: Argon2Params,
@@ -64,7 +67,8 @@ struct Shared {
 
 #[derive(Debug)]
 struct Queue {
-    waiting: VecDeque<Job>,
+    /// With the time at which each was handed in.
+    waiting: VecDeque<(Job, Instant)>,
     /// Jobs that wait or run, and how many there may be.
     in_flight: usize,
     capacity: usize,
@@ -104,6 +108,7 @@ impl HashPool {
         let shared = Arc::new(Shared {
             queue: Mutex::new(Queue { waiting: VecDeque::new(), in_flight: 0, capacity, stopped: false }),
             wake: Condvar::new(),
+            waits: Latency::default(),
             unmatchable: password::unmatchable(params).map_err(io::Error::other)?,
             params,
         });
@@ -126,6 +131,12 @@ impl HashPool {
     #[must_use]
     pub fn depth(&self) -> usize {
         self.shared.queue().in_flight
+    }
+
+    /// How long jobs wait for a thread.
+    #[must_use]
+    pub fn waits(&self) -> &Latency {
+        &self.shared.waits
     }
 
     /// Checks a password. `None` stands for a user that does not exist or may not log in: it is a mismatch after the same work. A job
@@ -165,7 +176,7 @@ impl HashPool {
             return Err(PoolError::Busy);
         }
         queue.in_flight += 1;
-        queue.waiting.push_back(job);
+        queue.waiting.push_back((job, clock::monotonic()));
         drop(queue);
         self.shared.wake.notify_one();
         Ok(())
@@ -209,8 +220,11 @@ impl Shared {
             }
             match queue.waiting.pop_front() {
                 // Its caller went away before it began: nobody wants the answer, and nothing is computed for it.
-                Some(job) if job.is_abandoned() => queue.in_flight -= 1,
-                Some(job) => return Some(job),
+                Some((job, _)) if job.is_abandoned() => queue.in_flight -= 1,
+                Some((job, since)) => {
+                    self.waits.observe(clock::monotonic().saturating_duration_since(since));
+                    return Some(job);
+                }
                 None => {
                     let (woken, timeout) =
                         self.wake.wait_timeout(queue, KEEP_MEMORY).unwrap_or_else(PoisonError::into_inner);

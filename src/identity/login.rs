@@ -6,6 +6,7 @@ use std::sync::Arc;
 use super::hashing::{HashPool, PoolError, Verdict};
 use super::password::{self, MAX_PASSWORD_BYTES};
 use super::users::{User, UserError, Users};
+use crate::observe::metrics::{LoginCounters, LoginOutcome};
 use crate::secret::Secret;
 
 /// The login of users. A handle: clones share the store and the pool.
@@ -13,6 +14,7 @@ use crate::secret::Secret;
 pub struct Login {
     users: Users,
     pool: Arc<HashPool>,
+    outcomes: Arc<LoginCounters>,
 }
 
 /// Why nobody was logged in.
@@ -46,7 +48,13 @@ impl Login {
     /// Logs users of `users` in, with the checks done by `pool`.
     #[must_use]
     pub fn new(users: Users, pool: Arc<HashPool>) -> Self {
-        Self { users, pool }
+        Self { users, pool, outcomes: Arc::default() }
+    }
+
+    /// Logins so far, by outcome. Clones count together.
+    #[must_use]
+    pub fn outcomes(&self) -> &LoginCounters {
+        &self.outcomes
     }
 
     /// The user whose name and password these are. Call it on a tokio runtime of the control plane: it reads the store on that
@@ -55,6 +63,17 @@ impl Login {
     /// # Errors
     /// [`LoginError::BadCredentials`] and the others, see there.
     pub async fn with_password(&self, username: &str, password: Secret) -> Result<User, LoginError> {
+        let result = self.check(username, password).await;
+        self.outcomes.count(match &result {
+            Ok(_) => LoginOutcome::Success,
+            Err(LoginError::BadCredentials) => LoginOutcome::BadCredentials,
+            Err(LoginError::Busy) => LoginOutcome::Busy,
+            Err(LoginError::Stopped | LoginError::Users(_)) => LoginOutcome::Failed,
+        });
+        result
+    }
+
+    async fn check(&self, username: &str, password: Secret) -> Result<User, LoginError> {
         // The length is the sender's own choice and tells nothing about a user.
         if password.expose().len() > MAX_PASSWORD_BYTES {
             return Err(LoginError::BadCredentials);

@@ -1,6 +1,7 @@
 //! Durable key-value storage. The trait knows no implementation, and its users know no more than the trait.
 
 mod sled;
+mod timed;
 
 #[cfg(test)]
 pub(crate) mod contract;
@@ -8,6 +9,7 @@ pub(crate) mod contract;
 use std::fmt;
 
 pub use self::sled::SledStore;
+pub use self::timed::Timed;
 
 /// A named set of keys. The numbers are on disk: never change or reuse one.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
