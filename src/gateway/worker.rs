@@ -52,7 +52,7 @@ impl Worker {
         fill_random(&mut seed)?;
         let snapshot = shared.snapshot.load_full();
         let mut servers = UpstreamSet::default();
-        let upstreams = servers.build(&snapshot.config.upstreams);
+        let upstreams = servers.build(&snapshot.config.upstreams, |_| None);
         let tokens = Mutex::new(Cache::new(snapshot.token_cache_size()));
         let view = Mutex::new(Arc::new(View { snapshot, upstreams }));
         let ids = IdSource::new(u64::from_le_bytes(seed));
@@ -66,8 +66,8 @@ impl Worker {
         let newest = self.shared.snapshot.load();
         if !Arc::ptr_eq(&view.snapshot, &newest) {
             let snapshot = Arc::clone(&newest);
-            let upstreams =
-                self.servers.lock().unwrap_or_else(PoisonError::into_inner).build(&snapshot.config.upstreams);
+            let mut servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
+            let upstreams = servers.build(&snapshot.config.upstreams, |_| None);
             // Tokens in the cache were verified by the keys and rules of the old snapshot.
             let fresh = Cache::new(snapshot.token_cache_size());
             *self.tokens.lock().unwrap_or_else(PoisonError::into_inner) = fresh;

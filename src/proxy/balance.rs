@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::pool::Pool;
 use crate::config;
+use crate::observe::metrics::{ServerMeter, server_key};
 
 /// A server that refused a connection is left out for this long, as long as another one is there.
 const COOL_DOWN: Duration = Duration::from_secs(1);
@@ -26,6 +27,8 @@ pub(super) struct Server {
     pub(super) pool: Pool,
     /// Until when it is left out.
     resting: Mutex<Option<Instant>>,
+    /// `None` if nothing is counted.
+    pub(super) meter: Option<ServerMeter>,
 }
 
 impl Upstream {
@@ -58,16 +61,26 @@ impl Upstream {
 }
 
 impl Server {
-    fn new(authority: String) -> Self {
-        Self { authority, pool: Pool::default(), resting: Mutex::default() }
+    fn new(authority: String, meter: Option<ServerMeter>) -> Self {
+        Self { authority, pool: Pool::new(meter.clone()), resting: Mutex::default(), meter }
     }
 
     fn rests(&self, now: Instant) -> bool {
         self.resting.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|until| now < until)
     }
 
+    pub(super) fn note_pick(&self) {
+        if let Some(meter) = &self.meter {
+            meter.picked();
+        }
+    }
+
     pub(super) fn rest(&self, now: Instant) {
-        *self.resting.lock().unwrap_or_else(PoisonError::into_inner) = now.checked_add(COOL_DOWN);
+        let until = now.checked_add(COOL_DOWN);
+        *self.resting.lock().unwrap_or_else(PoisonError::into_inner) = until;
+        if let Some(meter) = &self.meter {
+            meter.failed(until);
+        }
     }
 }
 
@@ -77,16 +90,23 @@ pub struct UpstreamSet(HashMap<String, Arc<Server>>);
 
 impl UpstreamSet {
     /// The upstreams of a configuration, in its order, over the servers that are known already. Servers that no upstream names any
-    /// more are forgotten; requests that are on their way to one keep it alive.
-    pub fn build(&mut self, upstreams: &[config::Upstream]) -> Vec<Arc<Upstream>> {
+    /// more are forgotten; requests that are on their way to one keep it alive. `meter` gives what a new one counts with.
+    pub fn build(
+        &mut self,
+        upstreams: &[config::Upstream],
+        meter: impl Fn(&str) -> Option<ServerMeter>,
+    ) -> Vec<Arc<Upstream>> {
         let mut known = HashMap::new();
         let built = upstreams.iter().map(|settings| {
             let servers = settings.servers.iter().map(|authority| {
-                let key = with_port(authority);
+                let key = server_key(authority);
                 let old = self.0.remove(&key);
-                let server = known
-                    .entry(key.clone())
-                    .or_insert_with(|| old.unwrap_or_else(|| Arc::new(Server::new(key))));
+                let server = known.entry(key.clone()).or_insert_with(|| {
+                    old.unwrap_or_else(|| {
+                        let meter = meter(&key);
+                        Arc::new(Server::new(key, meter))
+                    })
+                });
                 Arc::clone(server)
             });
             Arc::new(Upstream {
@@ -98,13 +118,6 @@ impl UpstreamSet {
         let built = built.collect();
         self.0 = known;
         built
-    }
-}
-
-fn with_port(authority: &http::uri::Authority) -> String {
-    match authority.port_u16() {
-        Some(_) => authority.as_str().to_owned(),
-        None => format!("{authority}:80"),
     }
 }
 
@@ -128,7 +141,7 @@ mod tests {
     #[test]
     fn servers_take_turns_and_a_resting_one_is_left_out() {
         let now = clock::monotonic();
-        let upstream = UpstreamSet::default().build(&[settings(&["a:1", "b:2", "c:3"])]).remove(0);
+        let upstream = UpstreamSet::default().build(&[settings(&["a:1", "b:2", "c:3"])], |_| None).remove(0);
         let order = |now| {
             upstream.candidates(now).map(|server| server.authority.clone()).collect::<Vec<_>>().join(" ")
         };
@@ -141,7 +154,7 @@ mod tests {
     #[test]
     fn a_single_server_never_rests() {
         let now = clock::monotonic();
-        let upstream = UpstreamSet::default().build(&[settings(&["a"])]).remove(0);
+        let upstream = UpstreamSet::default().build(&[settings(&["a"])], |_| None).remove(0);
         upstream.servers[0].rest(now);
         assert_eq!(upstream.candidates(now).next().unwrap().authority, "a:80");
     }
@@ -149,8 +162,8 @@ mod tests {
     #[test]
     fn a_reload_keeps_the_servers_that_stay() {
         let mut set = UpstreamSet::default();
-        let before = set.build(&[settings(&["a:1", "b:2"])]).remove(0);
-        let after = set.build(&[settings(&["b:2", "c:3"])]).remove(0);
+        let before = set.build(&[settings(&["a:1", "b:2"])], |_| None).remove(0);
+        let after = set.build(&[settings(&["b:2", "c:3"])], |_| None).remove(0);
         assert!(std::sync::Arc::ptr_eq(&before.servers[1], &after.servers[0]));
     }
 }

@@ -9,6 +9,7 @@ use tokio::time::timeout;
 
 use super::balance::Server;
 use super::http1::Connection;
+use crate::observe::metrics::ServerMeter;
 
 /// Resolves and connects.
 pub(super) async fn connect(server: &Server, limit: Duration) -> io::Result<Box<Connection>> {
@@ -18,7 +19,8 @@ pub(super) async fn connect(server: &Server, limit: Duration) -> io::Result<Box<
             return Err(io::Error::new(io::ErrorKind::TimedOut, format!("no connection within {limit:?}")));
         }
     };
-    Ok(Box::new(Connection::new(stream)?))
+    let open = server.meter.as_ref().map(ServerMeter::opened);
+    Ok(Box::new(Connection::new(stream, open)?))
 }
 
 /// Tries the addresses of a name in the order in which the resolver gives them.

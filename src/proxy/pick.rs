@@ -22,10 +22,14 @@ pub(super) async fn pick(upstream: &Upstream, now: Instant) -> Result<Picked, Re
     let mut last = None;
     for server in upstream.candidates(now) {
         if let Some(connection) = server.pool.take() {
+            server.note_pick();
             return Ok(Picked { server: server.clone(), connection, reused: true });
         }
         match connect(server, upstream.settings().connect_timeout).await {
-            Ok(connection) => return Ok(Picked { server: server.clone(), connection, reused: false }),
+            Ok(connection) => {
+                server.note_pick();
+                return Ok(Picked { server: server.clone(), connection, reused: false });
+            }
             Err(error) => {
                 server.rest(clock::monotonic());
                 tracing::warn!(upstream = %upstream.settings().name, server = %server.authority, error = %error, "cannot connect");

@@ -31,8 +31,9 @@ impl Tunnel {
     /// # Errors
     /// What broke, for the log.
     pub async fn run(self) -> Result<Traffic, Box<dyn std::error::Error + Send + Sync>> {
-        let (mut client, mut upstream) = (TokioIo::new(self.client.await?), self.upstream);
-        let (received, sent) = copy_bidirectional(&mut client, &mut upstream).await?;
+        let mut client = TokioIo::new(self.client.await?);
+        let mut upstream = self.upstream;
+        let (received, sent) = copy_bidirectional(&mut client, &mut upstream.stream).await?;
         Ok(Traffic { received, sent })
     }
 }

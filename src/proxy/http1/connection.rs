@@ -18,6 +18,7 @@ use super::head::{self, Fields, Head, HeadError, Meaning, Places};
 use super::upload::{Upload, UploadError};
 use crate::body::BodyError;
 use crate::clock;
+use crate::observe::metrics::OpenToServer;
 
 /// Bytes asked for by a read. More only while a server fills them, as it does with a large body.
 const READ: usize = 8 * 1024;
@@ -38,10 +39,16 @@ pub(in crate::proxy) struct Connection {
     fields: Fields,
     timer: Option<Pin<Box<Sleep>>>,
     address: SocketAddr,
+    /// Counts it as long as it is open.
+    open: Option<OpenToServer>,
 }
 
-/// What a connection is after `101 Switching Protocols`. What the server has sent behind its head comes first.
-pub(in crate::proxy) type Tunnelled = Join<Chain<Cursor<BytesMut>, OwnedReadHalf>, OwnedWriteHalf>;
+/// What a connection is after `101 Switching Protocols`.
+pub(in crate::proxy) struct Tunnelled {
+    /// Bytes in both directions. What the server has sent behind its head comes first.
+    pub(in crate::proxy) stream: Join<Chain<Cursor<BytesMut>, OwnedReadHalf>, OwnedWriteHalf>,
+    _open: Option<OpenToServer>,
+}
 
 /// A request that got no response.
 #[derive(Debug)]
@@ -70,8 +77,8 @@ pub(in crate::proxy) enum Cause {
 }
 
 impl Connection {
-    /// Takes a new connection over.
-    pub(in crate::proxy) fn new(stream: TcpStream) -> io::Result<Self> {
+    /// Takes a new connection over. `open` is dropped with it.
+    pub(in crate::proxy) fn new(stream: TcpStream, open: Option<OpenToServer>) -> io::Result<Self> {
         let address = stream.peer_addr()?;
         let (reader, writer) = stream.into_split();
         Ok(Self {
@@ -83,6 +90,7 @@ impl Connection {
             fields: Vec::new(),
             timer: None,
             address,
+            open,
         })
     }
 
@@ -206,10 +214,11 @@ impl Connection {
         }
     }
 
-    /// The connection as a stream of bytes in both directions.
+    /// The connection as a stream of bytes.
     pub(in crate::proxy) fn into_tunnel(self) -> Option<Tunnelled> {
         let first = Cursor::new(self.received);
-        Some(tokio::io::join(first.chain(self.reader), self.writer?))
+        let stream = tokio::io::join(first.chain(self.reader), self.writer?);
+        Some(Tunnelled { stream, _open: self.open })
     }
 }
 
