@@ -10,6 +10,7 @@ use crate::gateway::Snapshot;
 use crate::health::Health;
 use crate::identity::{KeysError, Login, Users, load_or_make};
 use crate::oauth::Provider;
+use crate::observe::metrics::Series;
 use crate::store::Store;
 use crate::token::Verifier;
 
@@ -22,7 +23,7 @@ pub struct Parts {
     pub users: Users,
     /// Passwords, and the threads that hash them.
     pub login: Arc<Login>,
-    /// What the probes are tstarted.
+    /// What the probes are told.
     pub health: Arc<Health>,
     /// The name of this process in `Via`.
     pub instance: String,
@@ -30,16 +31,16 @@ pub struct Parts {
     pub control: Handle,
 }
 
-/// The snapshot of a configuration. Makes a signing key if the configured algorithm has none yet.
+/// The snapshot of a configuration, which counts with `series`. Makes a signing key if the configured algorithm has none yet.
 ///
 /// # Errors
 /// [`KeysError`] when the keys cannot be read or made.
-pub fn build(config: Arc<Config>, parts: &Parts) -> Result<Snapshot, KeysError> {
+pub fn build(config: Arc<Config>, parts: &Parts, series: Option<Arc<Series>>) -> Result<Snapshot, KeysError> {
     let token = &config.token;
     let ring = Arc::new(load_or_make(&*parts.store, token.algorithm, clock::now())?);
     let verifier = Verifier::new(ring.clone(), &token.issuer, &token.audience, token.leeway);
     let provider = Arc::new(Provider::new(&config, parts.login.clone(), ring, parts.control.clone()));
-    Ok(Snapshot::new(config, verifier, provider, parts.health.clone(), &parts.instance))
+    Ok(Snapshot::new(config, verifier, provider, parts.health.clone(), series, &parts.instance))
 }
 
 /// Keys that a running gateway cannot change and that differ from what it was started with. Not from the last reload: a change
@@ -53,6 +54,7 @@ pub fn needs_restart(started: &Config, new: &Config) -> Vec<&'static str> {
         ("store", started.store != new.store),
         ("login", started.login != new.login),
         ("log.format", started.log.format != new.log.format),
+        ("metrics.enabled", started.metrics != new.metrics),
         ("log.access", started.log.access != new.log.access),
     ];
     changed.into_iter().filter_map(|(key, changed)| changed.then_some(key)).collect()

@@ -2,6 +2,7 @@
 
 mod api;
 mod client;
+mod metrics;
 mod server;
 mod wire;
 

@@ -19,7 +19,9 @@ use tokio::task::JoinSet;
 
 use super::TokenView;
 use super::api::{self, VerifyFn};
+use super::metrics::{self, PageFn};
 use crate::identity::UserAdmin;
+use crate::observe::metrics::Format;
 use crate::shutdown::Signal;
 
 /// Bytes of a request body.
@@ -38,12 +40,19 @@ pub struct SocketError {
 pub struct AdminServer {
     listener: UnixListener,
     path: PathBuf,
+    answers: Answers,
+}
+
+/// What requests are answered with.
+#[derive(Clone)]
+struct Answers {
     users: Arc<dyn UserAdmin + Send + Sync>,
     verify: Arc<VerifyFn>,
+    page: Arc<PageFn>,
 }
 
 impl AdminServer {
-    /// Listens on the socket, mode 0600. One that a dead gateway has left is replaced: who holds the store's lock is the only gateway
+    /// Listens on the socket, mode 0600. `page` makes what `/metrics` shows. One that a dead gateway has left is replaced: who holds the store's lock is the only gateway
     /// on this directory.
     ///
     /// # Errors
@@ -52,6 +61,7 @@ impl AdminServer {
         path: &Path,
         users: Arc<dyn UserAdmin + Send + Sync>,
         verify: impl Fn(&str) -> Result<TokenView, String> + Send + Sync + 'static,
+        page: impl Fn(Format) -> Option<String> + Send + Sync + 'static,
     ) -> Result<Self, SocketError> {
         let fail = |source: io::Error| {
             // The kernel's limit for the path of a socket is 107 bytes.
@@ -66,7 +76,8 @@ impl AdminServer {
         }
         let listener = UnixListener::bind(path).map_err(fail)?;
         std::fs::set_permissions(path, Permissions::from_mode(0o600)).map_err(fail)?;
-        Ok(Self { listener, path: path.to_owned(), users, verify: Arc::new(verify) })
+        let answers = Answers { users, verify: Arc::new(verify), page: Arc::new(page) };
+        Ok(Self { listener, path: path.to_owned(), answers })
     }
 
     /// Serves until the signal comes, then removes the socket once what is being done is finished, within `grace`: a caller that
@@ -78,7 +89,7 @@ impl AdminServer {
                 () = signal.wait() => break,
                 accepted = self.listener.accept() => match accepted {
                     Ok((stream, _)) => {
-                        connections.spawn(serve(stream, self.users.clone(), self.verify.clone(), signal.clone()));
+                        connections.spawn(serve(stream, self.answers.clone(), signal.clone()));
                     }
                     Err(error) => {
                         tracing::warn!(error = %error, "cannot accept on the admin socket");
@@ -100,15 +111,10 @@ impl AdminServer {
     }
 }
 
-async fn serve(
-    stream: UnixStream,
-    users: Arc<dyn UserAdmin + Send + Sync>,
-    verify: Arc<VerifyFn>,
-    mut signal: Signal,
-) {
+async fn serve(stream: UnixStream, answers: Answers, mut signal: Signal) {
     let service = service_fn(move |request: Request<Incoming>| {
-        let (users, verify) = (users.clone(), verify.clone());
-        async move { Ok::<_, Infallible>(respond(request, users, verify).await) }
+        let answers = answers.clone();
+        async move { Ok::<_, Infallible>(respond(request, answers).await) }
     });
     let connection =
         http1::Builder::new().timer(TokioTimer::new()).serve_connection(TokioIo::new(stream), service);
@@ -125,12 +131,12 @@ async fn serve(
     }
 }
 
-async fn respond(
-    request: Request<Incoming>,
-    users: Arc<dyn UserAdmin + Send + Sync>,
-    verify: Arc<VerifyFn>,
-) -> Response<Full<Bytes>> {
+async fn respond(request: Request<Incoming>, answers: Answers) -> Response<Full<Bytes>> {
     let (head, body) = request.into_parts();
+    let Answers { users, verify, page } = answers;
+    if head.uri.path() == metrics::PATH {
+        return metrics::answer(&head.method, &head.headers, page).await;
+    }
     let (status, bytes) = match Limited::new(body, MAX_BODY).collect().await {
         Err(_) => (StatusCode::PAYLOAD_TOO_LARGE, Vec::new()),
         Ok(body) => {

@@ -64,6 +64,7 @@ fn reload(path: &Path, gateway: &Gateway, log: &LogHandle) {
     let config = match config::load(path) {
         Ok(config) => config,
         Err(diagnostics) => {
+            gateway.note_failed_reload();
             for message in diagnostics.iter() {
                 tracing::error!("{message}");
             }

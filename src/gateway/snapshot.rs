@@ -1,16 +1,18 @@
 //! What stands between the control plane, which builds it whole, and the data plane, which only reads it.
 
 use std::fmt;
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use arc_swap::ArcSwap;
+use aws_lc_rs::digest::{SHA256, digest};
 
 use crate::body::TrailerFilter;
 use crate::config::{Config, Route};
 use crate::health::Health;
 use crate::inbound::Limits;
 use crate::oauth::Provider;
+use crate::observe::metrics::Series;
 use crate::proxy::HeaderPolicy;
 use crate::route::Table;
 use crate::token::{Revocations, Verifier};
@@ -33,6 +35,9 @@ pub struct Snapshot {
     pub provider: Arc<Provider>,
     /// What the probes are told.
     pub health: Arc<Health>,
+    /// Counters by the names of the configuration; `None` if nothing is counted.
+    pub series: Option<Arc<Series>>,
+    hash: OnceLock<String>,
 }
 
 impl fmt::Debug for Snapshot {
@@ -49,6 +54,7 @@ impl Snapshot {
         verifier: Verifier,
         provider: Arc<Provider>,
         health: Arc<Health>,
+        series: Option<Arc<Series>>,
         instance: &str,
     ) -> Self {
         let headers = Arc::new(HeaderPolicy::new(&config.identity_headers, instance));
@@ -61,6 +67,8 @@ impl Snapshot {
             verifier,
             provider,
             health,
+            series,
+            hash: OnceLock::new(),
             config,
         }
     }
@@ -69,6 +77,16 @@ impl Snapshot {
     #[must_use]
     pub fn routes(&self) -> &Table<Arc<Route>> {
         &self.config.routes
+    }
+
+    /// Differs when the configuration does, defaults included. Written out and hashed when it is first asked for, since that takes
+    /// milliseconds with thousands of routes.
+    #[must_use]
+    pub fn config_hash(&self) -> &str {
+        self.hash.get_or_init(|| {
+            let digest = digest(&SHA256, self.config.to_string().as_bytes());
+            digest.as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+        })
     }
 
     /// Bytes of each worker's cache of verified tokens.

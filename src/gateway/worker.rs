@@ -9,6 +9,7 @@ use crate::auth::TokenCache;
 use crate::id::{NoRandomness, fill_random};
 use crate::inbound::IdSource;
 use crate::observe::AccessSink;
+use crate::observe::metrics::{Recorder, Seat, WorkerCounters};
 use crate::proxy::{Upstream, UpstreamSet};
 use crate::reject::Reject;
 use crate::token::{Cache, Revocations};
@@ -21,7 +22,8 @@ pub struct Worker {
     servers: Mutex<UpstreamSet>,
     tokens: TokenCache,
     ids: IdSource,
-    access: Option<AccessSink>,
+    access: Option<Arc<AccessSink>>,
+    seat: Option<Seat>,
 }
 
 /// A snapshot as one worker sees it. A request holds one to its end; the count of holders is the worker's own, so that workers do
@@ -31,32 +33,59 @@ pub struct View {
     /// What the control plane has built.
     pub snapshot: Arc<Snapshot>,
     upstreams: Vec<Arc<Upstream>>,
+    recorder: Option<Recorder>,
+    access: Option<Arc<AccessSink>>,
 }
 
 impl View {
+    fn new(
+        snapshot: Arc<Snapshot>,
+        servers: &mut UpstreamSet,
+        seat: Option<&Seat>,
+        access: Option<Arc<AccessSink>>,
+    ) -> Self {
+        let recorder = seat.zip(snapshot.series.clone()).map(|(seat, series)| seat.recorder(series));
+        let upstreams = servers.build(&snapshot.config.upstreams, |server| recorder.as_ref()?.server(server));
+        Self { snapshot, upstreams, recorder, access }
+    }
+
     /// The upstream of a route.
     pub(super) fn upstream(&self, index: usize) -> Result<&Arc<Upstream>, Reject> {
         self.upstreams
             .get(index)
             .ok_or_else(|| Reject::Internal(format!("there is no upstream number {index}")))
     }
+
+    /// What counts requests; `None` if nothing does.
+    pub(super) fn recorder(&self) -> Option<&Recorder> {
+        self.recorder.as_ref()
+    }
+
+    /// Where access records go; `None` if they are off.
+    pub(super) fn access(&self) -> Option<&AccessSink> {
+        self.access.as_deref()
+    }
 }
 
 impl Worker {
-    /// A worker for what is shared. `access` is where its access records go.
+    /// A worker for what is shared. `access` is where its access records go, `seat` where it counts.
     ///
     /// # Errors
     /// [`NoRandomness`] when the system's generator fails.
-    pub fn new(shared: Arc<Shared>, access: Option<AccessSink>) -> Result<Self, NoRandomness> {
+    pub fn new(
+        shared: Arc<Shared>,
+        access: Option<AccessSink>,
+        seat: Option<Seat>,
+    ) -> Result<Self, NoRandomness> {
         let mut seed = [0; 8];
         fill_random(&mut seed)?;
         let snapshot = shared.snapshot.load_full();
+        let access = access.map(Arc::new);
         let mut servers = UpstreamSet::default();
-        let upstreams = servers.build(&snapshot.config.upstreams, |_| None);
         let tokens = Mutex::new(Cache::new(snapshot.token_cache_size()));
-        let view = Mutex::new(Arc::new(View { snapshot, upstreams }));
+        let view = Mutex::new(Arc::new(View::new(snapshot, &mut servers, seat.as_ref(), access.clone())));
         let ids = IdSource::new(u64::from_le_bytes(seed));
-        Ok(Self { shared, view, servers: Mutex::new(servers), tokens, ids, access })
+        Ok(Self { shared, view, servers: Mutex::new(servers), tokens, ids, access, seat })
     }
 
     /// The newest snapshot.
@@ -66,12 +95,14 @@ impl Worker {
         let newest = self.shared.snapshot.load();
         if !Arc::ptr_eq(&view.snapshot, &newest) {
             let snapshot = Arc::clone(&newest);
-            let mut servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
-            let upstreams = servers.build(&snapshot.config.upstreams, |_| None);
             // Tokens in the cache were verified by the keys and rules of the old snapshot.
             let fresh = Cache::new(snapshot.token_cache_size());
             *self.tokens.lock().unwrap_or_else(PoisonError::into_inner) = fresh;
-            *view = Arc::new(View { snapshot, upstreams });
+            if let Some(seat) = &self.seat {
+                seat.counters().tokens().holds(0, 0);
+            }
+            let mut servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
+            *view = Arc::new(View::new(snapshot, &mut servers, self.seat.as_ref(), self.access.clone()));
         }
         Arc::clone(&view)
     }
@@ -104,6 +135,12 @@ impl Worker {
     /// Where access records go; `None` if they are off.
     #[must_use]
     pub fn access(&self) -> Option<&AccessSink> {
-        self.access.as_ref()
+        self.access.as_deref()
+    }
+
+    /// What it counts; `None` if nothing.
+    #[must_use]
+    pub fn counters(&self) -> Option<&Arc<WorkerCounters>> {
+        self.seat.as_ref().map(Seat::counters)
     }
 }

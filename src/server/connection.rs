@@ -21,6 +21,7 @@ use super::watch::{Command, Watch};
 use super::worker::Context;
 use crate::clock;
 use crate::gateway::{self, Connection, Protocol};
+use crate::observe::metrics::{self, WorkerCounters};
 use crate::peer::PeerAddr;
 
 /// RFC 9113 §6.7: how a peer that is gone without a word is found out.
@@ -37,11 +38,18 @@ pub(super) async fn serve(
     place: OwnedSemaphorePermit,
     context: Arc<Context>,
 ) {
+    let mut counted = context.worker().counters().map(WorkerCounters::connected);
     let patience = context.patience().header;
     let Ok(Ok(Some(opening))) = tokio::time::timeout(patience, Opening::read(&stream)).await else { return };
     let Ok(local) = stream.local_addr() else { return };
     let protocol = if opening.is_http2() { Protocol::Http2 } else { Protocol::Http1 };
-    let lease = Box::new((place, context.alive()));
+    if let Some(counted) = &mut counted {
+        counted.speaks(match protocol {
+            Protocol::Http1 => metrics::Protocol::Http1,
+            Protocol::Http2 => metrics::Protocol::Http2,
+        });
+    }
+    let lease = Box::new((place, context.alive(), counted));
     let connection = Arc::new(Connection::new(peer, local, protocol, lease));
     let watch = Arc::new(Watch::new(connection.clone(), protocol, clock::monotonic()));
     let _entry = context.registry().enter(watch.clone());

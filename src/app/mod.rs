@@ -1,5 +1,7 @@
 //! Assembles the gateway: configuration → store → snapshot → listeners → tasks. Owns what outlives a reload.
 
+mod metrics;
+
 use std::io;
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -10,6 +12,7 @@ use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
 
+use self::metrics::Metrics;
 use crate::admin::{self, AdminServer, SocketError, TokenView};
 use crate::causes::with_causes;
 use crate::clock;
@@ -22,7 +25,7 @@ use crate::observe::AccessLog;
 use crate::reload::{self, Parts};
 use crate::server::{self, BindError, Workers, WorkersError};
 use crate::shutdown::{self, Signal, Trigger};
-use crate::store::{SledStore, Store, StoreError};
+use crate::store::{SledStore, Store, StoreError, Timed};
 use crate::token::{Revocations, Verifier};
 
 /// A store that another process holds is waited for: a gateway that is being replaced needs a moment to let go.
@@ -75,6 +78,7 @@ pub struct Gateway {
     workers: Workers,
     tasks: Vec<JoinHandle<()>>,
     trigger: Trigger,
+    metrics: Option<Arc<Metrics>>,
 }
 
 impl Gateway {
@@ -84,7 +88,8 @@ impl Gateway {
     /// [`StartError`]; nothing is left running.
     pub fn start(config: Config) -> Result<Self, StartError> {
         let config = Arc::new(config);
-        let store: Arc<dyn Store> = Arc::new(open_store(&config, STORE_WAIT)?);
+        let timed = Arc::new(Timed::new(open_store(&config, STORE_WAIT)?));
+        let store: Arc<dyn Store> = timed.clone();
         let revocations = Arc::new(Revocations::new());
         let users = Users::new(store.clone(), revocations.clone());
         users.restore_revocations(clock::now(), longest_token(&config))?;
@@ -103,22 +108,30 @@ impl Gateway {
             instance: instance_name()?,
             control: Handle::current(),
         };
-        let snapshot = reload::build(config.clone(), &parts)?;
+        let metrics = Metrics::new(&config, timed, parts.login.clone(), pool.clone()).map(Arc::new);
+        let series = metrics.as_ref().map(|metrics| metrics.series(&config, None));
+        let snapshot = reload::build(config.clone(), &parts, series)?;
         let shared = Arc::new(Shared { snapshot: ArcSwap::from_pointee(snapshot), revocations });
 
         let (trigger, signal) = shutdown::channel();
         let access = AccessLog::open(&config.log.access, config.log.format).map_err(StartError::AccessLog)?;
-        let (workers, addresses) = start_workers(&config, &shared, access.as_ref(), &signal)?;
+        let (workers, addresses) =
+            start_workers(&config, &shared, access.as_ref(), metrics.as_deref(), &signal)?;
         let users_admin = Arc::new(LocalUserAdmin::new(users.clone(), Hashing::Pool(pool), clock::now));
         let socket = admin::socket_path(&config.store.path);
-        let admin = AdminServer::bind(&socket, users_admin, verify_with(shared.clone()))?;
+        let admin = AdminServer::bind(
+            &socket,
+            users_admin,
+            verify_with(shared.clone()),
+            metrics::page_of(metrics.as_ref(), &shared),
+        )?;
         let tasks = vec![
             tokio::spawn(admin.run(signal.clone(), config.server.shutdown_grace)),
             tokio::spawn(forget_revocations(users, shared.clone(), signal)),
         ];
         parts.health.enter(Phase::Ready);
         announce(&config, &addresses);
-        Ok(Self { started_with: config, shared, parts, addresses, access, workers, tasks, trigger })
+        Ok(Self { started_with: config, shared, parts, addresses, access, workers, tasks, trigger, metrics })
     }
 
     /// Where it listens; port 0 of the configuration has become a real one.
@@ -132,12 +145,28 @@ impl Gateway {
     /// # Errors
     /// [`StartError`]; the old configuration stays.
     pub fn reload(&self, config: Config) -> Result<(), StartError> {
+        let result = self.replace(config);
+        match (&result, &self.metrics) {
+            (Err(_), _) => self.note_failed_reload(),
+            (Ok(()), metrics) => metrics.iter().for_each(|it| it.reloads().succeeded(clock::now())),
+        }
+        result
+    }
+
+    /// A new configuration could not be read.
+    pub fn note_failed_reload(&self) {
+        self.metrics.iter().for_each(|metrics| metrics.reloads().failed());
+    }
+
+    fn replace(&self, config: Config) -> Result<(), StartError> {
         for key in reload::needs_restart(&self.started_with, &config) {
             tracing::warn!(key, "this change takes effect at the next start only");
         }
         // Before a token of a longer lifetime is issued, revocations must be remembered for as long.
         self.parts.users.revocation_retention(longest_token(&config))?;
-        let snapshot = reload::build(Arc::new(config), &self.parts)?;
+        let before = self.shared.snapshot.load().series.clone();
+        let series = self.metrics.as_ref().map(|metrics| metrics.series(&config, before.as_deref()));
+        let snapshot = reload::build(Arc::new(config), &self.parts, series)?;
         self.shared.snapshot.store(Arc::new(snapshot));
         Ok(())
     }
@@ -187,6 +216,7 @@ fn start_workers(
     config: &Config,
     shared: &Arc<Shared>,
     access: Option<&AccessLog>,
+    metrics: Option<&Metrics>,
     signal: &Signal,
 ) -> Result<(Workers, Vec<SocketAddr>), StartError> {
     let count = config.server.workers;
@@ -200,8 +230,9 @@ fn start_workers(
         }
     }
     let mut workers = Vec::with_capacity(count);
-    for _ in 0..count {
-        workers.push(Arc::new(Worker::new(shared.clone(), access.map(AccessLog::sink))?));
+    for index in 0..count {
+        let seat = metrics.and_then(|metrics| metrics.seat(index));
+        workers.push(Arc::new(Worker::new(shared.clone(), access.map(AccessLog::sink), seat)?));
     }
     Ok((Workers::start(workers, listeners, config.server.max_connections, signal)?, addresses))
 }
