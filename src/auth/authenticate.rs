@@ -6,6 +6,7 @@ use http::{HeaderMap, HeaderValue, header};
 
 use crate::clock::UnixTime;
 use crate::name::{Roles, Username};
+use crate::observe::metrics::TokenCounters;
 use crate::reject::Reject;
 use crate::token::{Cache, Revocations, Verified, Verifier};
 
@@ -80,6 +81,8 @@ pub struct Authenticator<'a> {
     pub revocations: &'a Revocations,
     /// The worker's cache. Everything in it was verified by this very `verifier`.
     pub cache: &'a TokenCache,
+    /// What the cache does, if somebody counts.
+    pub counters: Option<&'a TokenCounters>,
 }
 
 impl Authenticator<'_> {
@@ -89,7 +92,11 @@ impl Authenticator<'_> {
     /// [`Reject::NoToken`], [`Reject::MalformedAuthorization`] or [`Reject::InvalidToken`].
     pub fn authenticate(&self, headers: &HeaderMap, now: UnixTime) -> Result<Arc<Caller>, Reject> {
         let token = credentials(headers)?;
-        let caller = match self.cached(token, now) {
+        let cached = self.cached(token, now);
+        if let Some(counters) = self.counters {
+            if cached.is_some() { counters.hit() } else { counters.miss() }
+        }
+        let caller = match cached {
             Some(caller) => caller,
             // Looking at each byte of a token costs 6,700 instructions; what the cache knows has been looked at.
             None => self.verify(well_formed(token)?, now)?,
@@ -113,6 +120,9 @@ impl Authenticator<'_> {
         let weight = size_of::<Caller>() + 2 * (caller.user_header.len() + caller.role_header.len());
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
         cache.put(token.as_bytes(), caller.clone(), until, weight);
+        if let Some(counters) = self.counters {
+            counters.holds(cache.len(), cache.bytes());
+        }
         Ok(caller)
     }
 }

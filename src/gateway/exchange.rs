@@ -10,17 +10,18 @@ use std::time::{Duration, Instant};
 use bytes::Bytes;
 use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{HeaderValue, Method, Response, Version, header};
+use http::{HeaderValue, Method, Response, StatusCode, Version, header};
 use http_body::{Body, Frame, SizeHint};
 
 use super::connection::Connection;
-use super::worker::Worker;
+use super::worker::View;
 use crate::auth::Caller;
 use crate::body::{BodyError, Meter, RequestBody, ResponseBody};
 use crate::clock;
 use crate::config::{Endpoint, Route, Target};
 use crate::inbound::{Arrival, Inbound, Malformed, REQUEST_ID, RequestId};
 use crate::observe::AccessRecord;
+use crate::observe::metrics::Ended;
 use crate::peer::ClientIp;
 use crate::proxy::Tunnel;
 use crate::reject::{Form, Reject};
@@ -33,11 +34,14 @@ const CLIENT_CLOSED: u16 = 499;
 pub(super) struct Exchange(Box<State>);
 
 struct State {
-    worker: Arc<Worker>,
+    view: Arc<View>,
     connection: Arc<Connection>,
     arrival: Arrival,
     started: Instant,
     first_byte: Option<Duration>,
+    authenticates: bool,
+    /// The upstream's position, and when it was decided that it gets the request.
+    forwarding: Option<(usize, Duration)>,
     request: Seen,
     method: Method,
     version: Version,
@@ -48,6 +52,7 @@ struct State {
     tunnelled: u64,
     sent: u64,
     status: u16,
+    refused: Option<&'static str>,
     reason: Option<String>,
     complete: bool,
 }
@@ -82,19 +87,24 @@ impl Seen {
 
 impl Exchange {
     pub(super) fn begin(
-        worker: &Arc<Worker>,
+        view: &Arc<View>,
         connection: &Arc<Connection>,
         arrival: Arrival,
         method: &Method,
         version: Version,
     ) -> Self {
         connection.begin();
+        if let Some(recorder) = view.recorder() {
+            recorder.begin();
+        }
         Self(Box::new(State {
-            worker: worker.clone(),
+            view: view.clone(),
             connection: connection.clone(),
             arrival,
             started: clock::monotonic(),
             first_byte: None,
+            authenticates: false,
+            forwarding: None,
             request: Seen::Nothing,
             method: method.clone(),
             version,
@@ -105,14 +115,24 @@ impl Exchange {
             tunnelled: 0,
             sent: 0,
             status: CLIENT_CLOSED,
+            refused: None,
             reason: None,
             complete: false,
         }))
     }
 
-    /// When the request came.
-    pub(super) fn started(&self) -> Instant {
-        self.0.started
+    /// A token is asked for.
+    pub(super) fn note_authentication(&mut self) {
+        self.0.authenticates = true;
+    }
+
+    /// The end of authentication and the beginning of the upstream's time, which is now.
+    pub(super) fn note_forwarding(&mut self, upstream: usize) -> Instant {
+        let now = clock::monotonic();
+        if self.0.view.recorder().is_some() {
+            self.0.forwarding = Some((upstream, now.saturating_duration_since(self.0.started)));
+        }
+        now
     }
 
     pub(super) fn note_inbound(&mut self, inbound: &Arc<Inbound>) {
@@ -163,6 +183,7 @@ impl Exchange {
         let form = state.request.head().map_or(Form::Problem, |head| Form::of(head.version, &head.headers));
         let response = reject.response(form, id);
         state.reason = Some(text);
+        state.refused = Some(reject.code());
         self.respond(response)
     }
 
@@ -201,10 +222,17 @@ impl Drop for Exchange {
     fn drop(&mut self) {
         let state = &self.0;
         state.connection.end();
-        if !state.is_probe()
-            && let Some(access) = state.worker.access()
-        {
-            access.record(&state.record());
+        let recorder = state.view.recorder();
+        let access = state.view.access().filter(|_| !state.is_probe());
+        if recorder.is_none() && access.is_none() {
+            return;
+        }
+        let total = clock::monotonic().saturating_duration_since(state.started);
+        if let Some(recorder) = recorder {
+            recorder.end(&state.ended(total));
+        }
+        if let Some(access) = access {
+            access.record(&state.record(total));
         }
     }
 }
@@ -216,8 +244,21 @@ impl State {
         matches!(target, Some(Target::Local(Endpoint::Health | Endpoint::Ready)))
     }
 
-    fn record(&self) -> AccessRecord<'_> {
-        let total = clock::monotonic().saturating_duration_since(self.started);
+    fn ended(&self, total: Duration) -> Ended<'_> {
+        let first_byte = self.first_byte.unwrap_or(total);
+        let decided = self.forwarding.map_or(first_byte, |(_, decided)| decided);
+        Ended {
+            route: self.route.as_ref().map(|route| route.index),
+            method: &self.method,
+            status: self.status,
+            took: if self.status == StatusCode::SWITCHING_PROTOCOLS { first_byte } else { total },
+            authentication: self.authenticates.then_some(decided),
+            upstream: self.forwarding.map(|(index, _)| (index, first_byte.saturating_sub(decided))),
+            refused: self.refused,
+        }
+    }
+
+    fn record(&self, total: Duration) -> AccessRecord<'_> {
         let (client, host, target) = self.addressed();
         let field = |name| self.request.head().and_then(|head| head.headers.get(name));
         AccessRecord {

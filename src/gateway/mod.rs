@@ -37,7 +37,7 @@ pub async fn handle(
 ) -> Response<Tracked> {
     let view = worker.view();
     let arrival = Arrival { peer: connection.peer(), local: connection.local(), time: clock::now() };
-    let mut exchange = Exchange::begin(&worker, &connection, arrival, request.method(), request.version());
+    let mut exchange = Exchange::begin(&view, &connection, arrival, request.method(), request.version());
     if let Some(interim) = connection.interim() {
         interim.open();
     }
@@ -84,7 +84,9 @@ async fn serve(
             verifier: &snapshot.verifier,
             revocations: worker.revocations(),
             cache: worker.tokens(),
+            counters: view.recorder().map(|recorder| recorder.worker().tokens()),
         };
+        exchange.note_authentication();
         let caller = authenticator.authenticate(inbound.headers(), arrival.time)?;
         exchange.note_caller(&caller);
         Ok(caller)
@@ -110,7 +112,7 @@ async fn serve(
                 // RFC 9110 §15.2: HTTP/1.0 has no interim responses.
                 interim: connection.interim().filter(|_| inbound.head.version == Version::HTTP_11),
                 new_trace: worker.ids().random(),
-                now: exchange.started(),
+                now: exchange.note_forwarding(index),
             };
             let rest = Rest { body, upgrade };
             let Forwarded { response, server, answered, tunnel } =

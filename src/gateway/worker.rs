@@ -132,12 +132,6 @@ impl Worker {
         &self.ids
     }
 
-    /// Where access records go; `None` if they are off.
-    #[must_use]
-    pub fn access(&self) -> Option<&AccessSink> {
-        self.access.as_deref()
-    }
-
     /// What it counts; `None` if nothing.
     #[must_use]
     pub fn counters(&self) -> Option<&Arc<WorkerCounters>> {
