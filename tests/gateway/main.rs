@@ -22,6 +22,7 @@ mod http2;
 mod jwt;
 mod login;
 mod logs;
+mod metrics;
 mod operations;
 mod pass;
 mod path;

@@ -4,6 +4,7 @@
 
 mod backend;
 mod client;
+mod exposition;
 mod gate;
 mod gateway;
 mod http2;
@@ -23,6 +24,7 @@ use portcullis::clock;
 
 pub(crate) use backend::{Backend, Recorded};
 pub(crate) use client::{Client, Response};
+pub(crate) use exposition::Page as Exposition;
 pub(crate) use gate::Gate;
 pub(crate) use gateway::{Gateway, password_of};
 pub(crate) use http2::{Http2, RawHttp2, StreamEnd};
