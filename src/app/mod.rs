@@ -88,9 +88,11 @@ impl Gateway {
     /// [`StartError`]; nothing is left running.
     pub fn start(config: Config) -> Result<Self, StartError> {
         let config = Arc::new(config);
+        // Before the store starts its threads: the map registers with the kernel for memory barriers, which takes a process of
+        // several threads 12 ms.
+        let revocations = Arc::new(Revocations::new());
         let timed = Arc::new(Timed::new(open_store(&config, STORE_WAIT)?));
         let store: Arc<dyn Store> = timed.clone();
-        let revocations = Arc::new(Revocations::new());
         let users = Users::new(store.clone(), revocations.clone());
         users.restore_revocations(clock::now(), longest_token(&config))?;
         let login = &config.login;
@@ -131,6 +133,7 @@ impl Gateway {
         ];
         parts.health.enter(Phase::Ready);
         announce(&config, &addresses);
+        tokio::task::spawn_blocking(prepare_signing);
         Ok(Self { started_with: config, shared, parts, addresses, access, workers, tasks, trigger, metrics })
     }
 
@@ -248,6 +251,12 @@ fn announce(config: &Config, addresses: &[SocketAddr]) {
         }
     }
     tracing::info!(routes = config.routes.iter().count(), workers = config.server.workers, "ready");
+}
+
+/// The generator of aws-lc takes 50 ms for its first number. Nobody should wait for that, neither readiness nor the first login.
+fn prepare_signing() {
+    // A generator that fails will do so again when a token is signed, where it is reported.
+    let _ = aws_lc_rs::rand::fill(&mut [0]);
 }
 
 /// Names this process in `Via`.
