@@ -107,11 +107,12 @@ impl Worker {
         Arc::clone(&view)
     }
 
-    /// Closes upstream connections that have been idle for too long. The worker's thread calls it every now and then.
-    pub fn close_idle(&self, now: Instant) {
-        for upstream in &self.view().upstreams {
-            upstream.close_idle(now);
-        }
+    /// Closes upstream connections that have been idle for too long, and returns whether others are. The worker's thread calls it
+    /// every now and then.
+    pub fn close_idle(&self, now: Instant) -> bool {
+        let view = self.view();
+        // Each of them is asked.
+        view.upstreams.iter().filter(|upstream| upstream.close_idle(now)).count() > 0
     }
 
     /// The cache of verified tokens.

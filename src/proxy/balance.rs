@@ -52,11 +52,11 @@ impl Upstream {
         self.servers.len() > 1
     }
 
-    /// Closes the connections that have been idle for longer than `idle_timeout`.
-    pub fn close_idle(&self, now: Instant) {
-        for server in &self.servers {
-            server.pool.close_idle(now, self.settings.idle_timeout);
-        }
+    /// Closes the connections that have been idle for longer than `idle_timeout`, and returns whether others are.
+    pub fn close_idle(&self, now: Instant) -> bool {
+        let limit = self.settings.idle_timeout;
+        // Each of them is asked.
+        self.servers.iter().filter(|server| server.pool.close_idle(now, limit)).count() > 0
     }
 }
 

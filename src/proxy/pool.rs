@@ -38,12 +38,13 @@ impl Pool {
         self.note(&idle);
     }
 
-    /// Closes what has been idle for longer than `limit`, or was closed by the server.
-    pub(super) fn close_idle(&self, now: Instant, limit: Duration) {
+    /// Closes what has been idle for longer than `limit`, or was closed by the server, and returns whether anything is left.
+    pub(super) fn close_idle(&self, now: Instant, limit: Duration) -> bool {
         let fresh = |since: &Instant| now.saturating_duration_since(*since) < limit;
         let mut idle = self.lock();
         idle.retain(|(connection, since)| fresh(since) && connection.is_fit());
         self.note(&idle);
+        !idle.is_empty()
     }
 
     fn note(&self, idle: &[(Box<Connection>, Instant)]) {
