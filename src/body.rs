@@ -2,7 +2,7 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
@@ -44,6 +44,7 @@ pub struct Meter {
     bytes: AtomicU64,
     limit: u64,
     fault: AtomicU8,
+    ended: AtomicBool,
 }
 
 /// How a request body failed.
@@ -65,6 +66,12 @@ impl Meter {
     #[must_use]
     pub fn bytes(&self) -> u64 {
         self.bytes.load(Ordering::Relaxed)
+    }
+
+    /// Whether the last byte of the body was handed over.
+    #[must_use]
+    pub fn has_ended(&self) -> bool {
+        self.ended.load(Ordering::Relaxed)
     }
 
     /// How the body failed, if it did.
@@ -172,6 +179,9 @@ impl Streaming {
             return Poll::Ready(Some(Err(self.fail(2, BodyError::Stalled(self.patience)))));
         };
         self.silence = None;
+        if next.is_none() || self.incoming.is_end_stream() {
+            self.meter.ended.store(true, Ordering::Relaxed);
+        }
         Poll::Ready(match next {
             None if self.must_end && !self.incoming.is_end_stream() => {
                 Some(Err(self.fail(3, BodyError::Reset)))

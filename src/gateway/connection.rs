@@ -31,6 +31,8 @@ pub struct Connection {
     moved: AtomicU32,
     /// Whether a response is under way that only the end of the connection ends.
     open_ended: AtomicBool,
+    /// Whether the last exchange ended before the request's body did.
+    unread_body: AtomicBool,
     /// Whether the last request was refused and had a body, which the client may still be sending.
     refused_body: AtomicBool,
     _lease: Box<dyn Any + Send + Sync>,
@@ -56,6 +58,7 @@ impl Connection {
             owed,
             moved,
             open_ended: AtomicBool::new(false),
+            unread_body: AtomicBool::new(false),
             refused_body: AtomicBool::new(false),
             _lease: lease,
         }
@@ -112,6 +115,16 @@ impl Connection {
 
     pub(super) fn set_open_ended(&self, value: bool) {
         self.open_ended.store(value, Ordering::Relaxed);
+    }
+
+    /// Whether the last exchange ended before the body of its request did, which may still be on its way to an upstream.
+    #[must_use]
+    pub fn has_unread_body(&self) -> bool {
+        self.unread_body.load(Ordering::Relaxed)
+    }
+
+    pub(super) fn set_unread_body(&self, value: bool) {
+        self.unread_body.store(value, Ordering::Relaxed);
     }
 
     /// Whether the client may still be sending a body that nobody wants, and has not yet read that it is refused.

@@ -221,6 +221,7 @@ impl Exchange {
 impl Drop for Exchange {
     fn drop(&mut self) {
         let state = &self.0;
+        state.connection.set_unread_body(state.received.as_ref().is_some_and(|meter| !meter.has_ended()));
         state.connection.end();
         let recorder = state.view.recorder();
         let access = state.view.access().filter(|_| !state.is_probe());
