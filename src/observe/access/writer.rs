@@ -49,6 +49,11 @@ impl Writer {
         true
     }
 
+    /// Whether there is nothing left to write or to change to.
+    pub(super) fn is_done(&self) -> bool {
+        self.batch.is_empty() && self.next.is_none()
+    }
+
     fn failed(&mut self, error: &io::Error) -> bool {
         // A pipe whose reader is slow is not broken.
         if error.kind() != ErrorKind::WouldBlock && !self.failing {

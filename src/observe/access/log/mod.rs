@@ -1,7 +1,7 @@
 //! From the workers' buffers to the disk: a thread that takes what has gathered and writes it.
 //!
 //! A worker only ever appends to its own buffer. The thread swaps the buffers out every [`TICK`], or as soon as one has
-//! grown beyond [`BATCH`]. While the output cannot be written, what was swapped out is kept and tried again, the
+//! grown beyond [`BATCH`]; after a round without records it sleeps until the next one. While the output cannot be written, what was swapped out is kept and tried again, the
 //! buffers fill up to [`LIMIT`], and what comes then is counted instead of kept: memory stays bounded, and no request
 //! waits.
 
@@ -10,6 +10,7 @@ use std::io;
 use std::os::fd::AsFd;
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
@@ -120,7 +121,7 @@ impl AccessSink {
     /// Takes down one record. Beyond the buffer's limit it is dropped and counted.
     pub fn record(&self, record: &AccessRecord<'_>) {
         let mut buffer = lock(&self.buffer.0);
-        let Gathered { bytes, timestamp, dropped } = &mut *buffer;
+        let Gathered { bytes, timestamp, dropped, .. } = &mut *buffer;
         if bytes.len() >= LIMIT {
             *dropped += 1;
             return;
@@ -129,9 +130,20 @@ impl AccessSink {
         record.write_at(timestamp, self.form, bytes);
         let full = before < BATCH && bytes.len() >= BATCH;
         drop(buffer);
-        if full {
+        if before == 0 && self.shared.asleep.load(Ordering::Relaxed) {
+            self.shared.rouse();
+        } else if full {
             // The thread may miss this just before it begins to wait; it then comes at the end of its tick.
             self.shared.wake.notify_one();
+        }
+    }
+}
+
+impl Drop for AccessSink {
+    fn drop(&mut self) {
+        lock(&self.buffer.0).gone = true;
+        if self.shared.asleep.load(Ordering::Relaxed) {
+            self.shared.rouse();
         }
     }
 }
@@ -140,6 +152,20 @@ impl AccessSink {
 struct Shared {
     state: Mutex<State>,
     wake: Condvar,
+    /// Whether the thread waits without a limit, because there is nothing to write. It says so before it looks into the buffers for
+    /// the last time, under their locks: who adds the first record to an empty one sees it, or the thread sees the record.
+    asleep: AtomicBool,
+}
+
+impl Shared {
+    /// Wakes the thread from its long sleep. It then gathers for one tick, as always.
+    #[cold]
+    fn rouse(&self) {
+        // With the lock of the state, so that it cannot come between the thread's last look and its sleep.
+        let _state = lock(&self.state);
+        self.asleep.store(false, Ordering::Relaxed);
+        self.wake.notify_one();
+    }
 }
 
 #[derive(Default)]
@@ -148,6 +174,18 @@ struct State {
     /// A new output, to be used from the next whole record on.
     output: Option<Output>,
     stop: bool,
+}
+
+impl State {
+    /// Whether nothing is asked of the thread.
+    fn is_calm(&self) -> bool {
+        !self.stop && self.output.is_none()
+    }
+
+    /// Whether there is no record to write either.
+    fn is_quiet(&self) -> bool {
+        self.is_calm() && self.buffers.iter().all(|buffer| buffer.is_quiet())
+    }
 }
 
 impl std::fmt::Debug for State {
@@ -170,6 +208,12 @@ impl Buffer {
         std::mem::swap(&mut gathered.bytes, batch);
         std::mem::take(&mut gathered.dropped)
     }
+
+    /// Whether it asks for nothing: neither to be written nor to be forgotten.
+    fn is_quiet(&self) -> bool {
+        let gathered = lock(&self.0);
+        gathered.bytes.is_empty() && gathered.dropped == 0 && !gathered.gone
+    }
 }
 
 #[derive(Debug, Default)]
@@ -177,6 +221,8 @@ struct Gathered {
     bytes: Vec<u8>,
     timestamp: Timestamp,
     dropped: u64,
+    /// Whether no more records can come.
+    gone: bool,
 }
 
 /// The thread.
@@ -199,12 +245,22 @@ fn run(shared: &Shared, mut writer: Writer, running: Sender<()>) {
 /// Sleeps until there may be something to do, and returns all buffers and whether this is the last round.
 fn wait(shared: &Shared, writer: &mut Writer) -> (Vec<Arc<Buffer>>, bool) {
     let mut state = lock(&shared.state);
-    if !state.stop {
+    while !state.stop {
         state = shared.wake.wait_timeout(state, TICK).unwrap_or_else(PoisonError::into_inner).0;
+        shared.asleep.store(true, Ordering::Relaxed);
+        let quiet = writer.is_done() && state.is_quiet();
+        if quiet {
+            let asleep = |state: &mut State| state.is_calm() && shared.asleep.load(Ordering::Relaxed);
+            state = shared.wake.wait_while(state, asleep).unwrap_or_else(PoisonError::into_inner);
+        }
+        shared.asleep.store(false, Ordering::Relaxed);
+        if !quiet {
+            break;
+        }
     }
     // Cloned before the sinks that are gone are removed: this round writes what they have left.
     let buffers = state.buffers.clone();
-    state.buffers.retain(|buffer| Arc::strong_count(buffer) > 2);
+    state.buffers.retain(|buffer| !lock(&buffer.0).gone);
     writer.next = state.output.take().or(writer.next.take());
     (buffers, state.stop)
 }

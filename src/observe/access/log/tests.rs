@@ -52,6 +52,10 @@ impl Pipe {
         drop(state.unwrap());
     }
 
+    fn lines(&self) -> usize {
+        lock(&self.0.0).bytes.iter().filter(|byte| **byte == b'\n').count()
+    }
+
     fn ids(&self) -> Vec<u64> {
         ids(&lock(&self.0.0).bytes)
     }
@@ -72,6 +76,12 @@ fn record_ids(sink: &AccessSink, ids: std::ops::Range<u64>) {
     }
 }
 
+fn wait_until(is: impl Fn() -> bool) {
+    while !is() {
+        thread::yield_now();
+    }
+}
+
 fn start(pipe: &Pipe) -> AccessLog {
     AccessLog::start(Box::new(pipe.clone()), Form::Json, None).unwrap()
 }
@@ -84,6 +94,21 @@ fn dropping_the_log_writes_everything_in_order() {
     record_ids(&sink, 0..1000);
     drop(log);
     assert_eq!(pipe.ids(), (0..1000).collect::<Vec<u64>>());
+}
+
+/// Nothing wakes the thread while there is nothing to do, and everything that there can be does.
+#[test]
+fn a_log_that_sleeps_wakes_for_the_first_record() {
+    let pipe = Pipe::default();
+    let log = start(&pipe);
+    let sink = log.sink();
+    for id in 0..3 {
+        wait_until(|| log.shared.asleep.load(Ordering::Relaxed));
+        record_ids(&sink, id..id + 1);
+        wait_until(|| pipe.lines() as u64 > id);
+    }
+    drop(log);
+    assert_eq!(pipe.ids(), [0, 1, 2]);
 }
 
 #[test]
@@ -177,14 +202,18 @@ fn an_emptied_buffer_gives_the_memory_of_a_burst_back() {
 
 #[test]
 fn a_sink_that_is_gone_is_forgotten_after_its_last_records() {
-    let shared = Shared::default();
-    let gone = Arc::new(Buffer::default());
-    let used = Arc::new(Buffer::default());
-    lock(&shared.state).buffers = vec![gone, Arc::clone(&used)];
-    let mut writer = Writer::new(Box::new(Pipe::default()));
-    assert_eq!(wait(&shared, &mut writer).0.len(), 2);
-    assert_eq!(wait(&shared, &mut writer).0.len(), 1);
-    drop(used);
+    let pipe = Pipe::default();
+    let log = start(&pipe);
+    let (used, gone, idle) = (log.sink(), log.sink(), log.sink());
+    record_ids(&gone, 0..1);
+    drop(gone);
+    wait_until(|| lock(&log.shared.state).buffers.len() == 2);
+    wait_until(|| log.shared.asleep.load(Ordering::Relaxed));
+    drop(idle);
+    wait_until(|| lock(&log.shared.state).buffers.len() == 1);
+    record_ids(&used, 1..2);
+    drop(log);
+    assert_eq!(pipe.ids(), [0, 1]);
 }
 
 #[test]
