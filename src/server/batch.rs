@@ -150,7 +150,7 @@ mod tests {
             let connection = Connection::new(PeerAddr(peer), local, Protocol::Http2, Box::new(()));
             let watch = Watch::new(Arc::new(connection), Protocol::Http2, clock::monotonic());
             stream.writable().await.unwrap();
-            let (gathering, outbox) = split(ClientIo::new(stream, opening, Arc::new(watch)));
+            let (gathering, outbox) = split(ClientIo::new(stream, opening.into_bytes(), Arc::new(watch)));
             test(gathering, outbox, client);
         });
     }

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
+use bytes::Bytes;
 use hyper::rt::{Read, ReadBufCursor, Write};
 use hyper_util::rt::TokioIo;
 use socket2::SockRef;
@@ -22,13 +23,12 @@ const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 pub(super) struct Opening {
     bytes: [u8; PREFACE.len()],
     length: usize,
-    taken: usize,
 }
 
 impl Opening {
     /// Reads until the protocol is certain. `None` if the client closes before.
     pub(super) async fn read(stream: &TcpStream) -> io::Result<Option<Self>> {
-        let mut opening = Self { bytes: [0; PREFACE.len()], length: 0, taken: 0 };
+        let mut opening = Self { bytes: [0; PREFACE.len()], length: 0 };
         loop {
             stream.readable().await?;
             let Some(rest) = opening.bytes.get_mut(opening.length..) else { return Ok(Some(opening)) };
@@ -50,14 +50,20 @@ impl Opening {
     }
 
     fn rest(&self) -> &[u8] {
-        self.bytes.get(self.taken..self.length).unwrap_or_default()
+        self.bytes.get(..self.length).unwrap_or_default()
+    }
+
+    /// What was read.
+    pub(super) fn into_bytes(self) -> Bytes {
+        Bytes::copy_from_slice(self.rest())
     }
 }
 
 /// The socket.
 pub(super) struct ClientIo {
     stream: TokioIo<TcpStream>,
-    opening: Opening,
+    /// Read before, and not yet by hyper.
+    ahead: Bytes,
     watch: Arc<Watch>,
     /// Of an interim response that is being written.
     interim: Vec<u8>,
@@ -73,18 +79,39 @@ enum Closing {
     /// Our direction is closed, and the client is still sending.
     Lingering,
     Done,
+    /// Not the connection ends, but hyper's part in it.
+    Resting,
 }
 
 impl ClientIo {
-    pub(super) fn new(stream: TcpStream, opening: Opening, watch: Arc<Watch>) -> Self {
+    /// `ahead` comes before what is on the socket.
+    pub(super) fn new(stream: TcpStream, ahead: Bytes, watch: Arc<Watch>) -> Self {
         Self {
             stream: TokioIo::new(stream),
-            opening,
+            ahead,
             watch,
             interim: Vec::new(),
             flushed: true,
             closing: Closing::Open,
         }
+    }
+
+    /// Whether hyper has left it in good order, for another one to go on.
+    pub(super) fn is_resting(&self) -> bool {
+        self.closing == Closing::Resting && self.interim.is_empty()
+    }
+
+    /// For another hyper connection, which has not seen `ahead`.
+    pub(super) fn again(mut self, ahead: Bytes) -> Self {
+        self.closing = Closing::Open;
+        self.ahead = ahead;
+        self
+    }
+
+    /// Returns when there is something to read, or the client has closed.
+    pub(super) fn poll_readable(&self, cx: &mut Context<'_>) -> Poll<()> {
+        // An error is found again by who reads.
+        self.stream.inner().poll_read_ready(cx).map(drop)
     }
 
     /// hyper begins to write what it has gathered since the last flush. That cannot be the rest of a message whose request came before
@@ -124,7 +151,9 @@ impl ClientIo {
 
     fn poll_interim(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         while !self.interim.is_empty() {
-            let count = ready!(Pin::new(&mut self.stream).poll_write(cx, &self.interim))?;
+            let result = Pin::new(&mut self.stream).poll_write(cx, &self.interim);
+            self.watch.has_written(result.is_pending());
+            let count = ready!(result)?;
             if count == 0 {
                 return Poll::Ready(Err(Error::from(ErrorKind::WriteZero)));
             }
@@ -141,11 +170,9 @@ impl Read for ClientIo {
         mut buf: ReadBufCursor<'_>,
     ) -> Poll<io::Result<()>> {
         let this = self.get_mut();
-        let waiting = this.opening.rest();
-        if !waiting.is_empty() {
-            let count = waiting.len().min(buf.remaining());
-            buf.put_slice(waiting.get(..count).unwrap_or_default());
-            this.opening.taken += count;
+        if !this.ahead.is_empty() {
+            let count = this.ahead.len().min(buf.remaining());
+            buf.put_slice(&this.ahead.split_to(count));
             this.watch.has_read();
             return Poll::Ready(Ok(()));
         }
@@ -195,6 +222,10 @@ impl Write for ClientIo {
 
     fn poll_shutdown(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<io::Result<()>> {
         let this = self.get_mut();
+        if this.closing == Closing::Open && this.watch.is_leaving() {
+            this.closing = Closing::Resting;
+            return Poll::Ready(Ok(()));
+        }
         if this.closing == Closing::Open {
             ready!(Pin::new(&mut this.stream).poll_shutdown(cx))?;
         }

@@ -3,6 +3,8 @@
 mod accept;
 mod batch;
 mod connection;
+mod http1;
+mod http2;
 mod io;
 mod watch;
 mod worker;

@@ -8,10 +8,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::task::Waker;
 use std::time::{Duration, Instant};
 
+use tokio::sync::Notify;
+
 use crate::gateway::{Connection, Protocol};
 
 /// How often a worker looks. Timeouts are exact to this.
 pub(super) const TICK: Duration = Duration::from_millis(500);
+
+/// A connection that has been idle for so long leaves hyper.
+const REST_AFTER: Duration = Duration::from_millis(900);
 
 /// How long an HTTP/2 connection that has nothing in flight may take to go (RFC 9113 §6.8 asks for one round trip).
 const LEAVE: Duration = Duration::from_secs(5);
@@ -28,10 +33,22 @@ pub(super) struct Patience {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Command {
     Serve,
+    /// Leave hyper if nothing is in flight, and wait for the next request without its buffers. A suggestion.
+    Rest,
     /// Finish what is in flight, then close.
     Drain,
     /// Close now.
     Close,
+}
+
+/// Where an HTTP/1.1 connection is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stay {
+    InHyper,
+    /// hyper is being taken apart, which takes no time.
+    Leaving,
+    /// Outside, waiting for the next request.
+    Resting,
 }
 
 /// One connection, watched.
@@ -44,6 +61,7 @@ pub(super) struct Watch {
     write_blocked: AtomicBool,
     writes: AtomicU32,
     command: AtomicU8,
+    stay: AtomicU8,
     waker: Mutex<Option<Waker>>,
     seen: Mutex<(Standstill, Instant)>,
 }
@@ -74,7 +92,8 @@ impl Watch {
             head_of: AtomicU32::new(1),
             write_blocked: AtomicBool::new(false),
             writes: AtomicU32::new(0),
-            command: AtomicU8::new(0),
+            command: AtomicU8::new(Command::Serve as u8),
+            stay: AtomicU8::new(Stay::InHyper as u8),
             waker: Mutex::new(None),
             seen: Mutex::new((Standstill::Busy, now)),
         }
@@ -86,6 +105,7 @@ impl Watch {
         }
     }
 
+    /// Something was written, or could not be: then the client has not taken what it was sent.
     pub(super) fn has_written(&self, blocked: bool) {
         self.write_blocked.store(blocked, Ordering::Relaxed);
         if !blocked {
@@ -123,7 +143,8 @@ impl Watch {
     pub(super) fn command(&self) -> Command {
         match self.command.load(Ordering::Relaxed) {
             0 => Command::Serve,
-            1 => Command::Drain,
+            1 => Command::Rest,
+            2 => Command::Drain,
             _ => Command::Close,
         }
     }
@@ -133,6 +154,31 @@ impl Watch {
         if let Some(waker) = &*self.waker.lock().unwrap_or_else(PoisonError::into_inner) {
             waker.wake_by_ref();
         }
+    }
+
+    /// Whether nothing is in flight in either direction, so that hyper can be taken apart. To be asked when hyper has just been polled:
+    /// a request body that was dropped unread ends the connection by then.
+    pub(super) fn can_rest(&self) -> bool {
+        self.stay.load(Ordering::Relaxed) == Stay::InHyper as u8
+            && matches!(self.standstill(), Standstill::Idle(_))
+            && self.protocol == Protocol::Http1
+            && !self.connection.is_open_ended()
+            && !self.connection.has_unread_body()
+    }
+
+    pub(super) fn set_stay(&self, stay: Stay) {
+        self.stay.store(stay as u8, Ordering::Relaxed);
+    }
+
+    /// Whether the end of hyper's connection is not the end of the client's.
+    pub(super) fn is_leaving(&self) -> bool {
+        self.stay.load(Ordering::Relaxed) == Stay::Leaving as u8
+    }
+
+    /// Takes [`Command::Rest`] back, whether it was obeyed or not.
+    pub(super) fn serve_on(&self) {
+        let (rest, serve) = (Command::Rest as u8, Command::Serve as u8);
+        let _ = self.command.compare_exchange(rest, serve, Ordering::Relaxed, Ordering::Relaxed);
     }
 
     fn look(&self, now: Instant, patience: Patience) {
@@ -150,8 +196,12 @@ impl Watch {
             Standstill::Idle(_) if self.protocol == Protocol::Http2 => (patience.keepalive, Command::Drain),
             Standstill::Idle(_) => (patience.keepalive, Command::Close),
         };
-        if now.saturating_duration_since(seen.1) >= limit {
+        let still = now.saturating_duration_since(seen.1);
+        drop(seen);
+        if still >= limit {
             self.tell(command);
+        } else if still >= REST_AFTER && self.can_rest() {
+            self.tell(Command::Rest);
         }
     }
 
@@ -176,11 +226,16 @@ impl Watch {
     }
 }
 
+/// A registry with room for more than this gives back what a burst has left.
+const SPARE: usize = 1024;
+
 /// The connections of a worker.
 #[derive(Debug, Default)]
 pub(super) struct Registry {
     next: AtomicU64,
     open: Mutex<HashMap<u64, Arc<Watch>>>,
+    /// Told of every connection: a worker without any sleeps.
+    entered: Notify,
 }
 
 impl Registry {
@@ -188,14 +243,25 @@ impl Registry {
     pub(super) fn enter(self: &Arc<Self>, watch: Arc<Watch>) -> Entry {
         let key = self.next.fetch_add(1, Ordering::Relaxed);
         self.lock().insert(key, watch);
+        self.entered.notify_one();
         Entry { registry: self.clone(), key }
     }
 
-    /// Looks over all connections.
-    pub(super) fn look(&self, now: Instant, patience: Patience) {
-        for watch in self.lock().values() {
+    /// Returns when a connection has come since the last time, at the latest with the next one.
+    pub(super) async fn entered(&self) {
+        self.entered.notified().await;
+    }
+
+    /// Looks over all connections, and returns whether there are any.
+    pub(super) fn look(&self, now: Instant, patience: Patience) -> bool {
+        let mut open = self.lock();
+        for watch in open.values() {
             watch.look(now, patience);
         }
+        if open.capacity() > SPARE && open.len() < open.capacity() / 8 {
+            open.shrink_to(SPARE);
+        }
+        !open.is_empty()
     }
 
     /// Tells all connections.

@@ -3,14 +3,14 @@
 use std::io;
 use std::net::TcpListener as StdListener;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
 use tokio::runtime::Builder;
 use tokio::sync::{Semaphore, mpsc};
-use tokio::time::{Instant, MissedTickBehavior, interval};
+use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
 use super::accept::accept;
 use super::watch::{Command, Patience, Registry, TICK};
@@ -25,6 +25,7 @@ const MAX_RESOLVING: usize = 8;
 pub(super) struct Context {
     worker: Arc<Worker>,
     registry: Arc<Registry>,
+    in_hyper: AtomicUsize,
     draining: AtomicBool,
     /// Held by every connection; the worker ends when the last holder is gone.
     alive: mpsc::WeakSender<()>,
@@ -37,6 +38,11 @@ impl Context {
 
     pub(super) fn registry(&self) -> &Arc<Registry> {
         &self.registry
+    }
+
+    /// The number of HTTP/1.1 connections that hyper holds.
+    pub(super) fn in_hyper(&self) -> &AtomicUsize {
+        &self.in_hyper
     }
 
     pub(super) fn is_draining(&self) -> bool {
@@ -106,6 +112,7 @@ async fn run(worker: Arc<Worker>, sockets: Vec<StdListener>, places: Arc<Semapho
     let context = Arc::new(Context {
         worker,
         registry: Arc::default(),
+        in_hyper: AtomicUsize::new(0),
         draining: AtomicBool::new(false),
         alive: alive.downgrade(),
     });
@@ -118,11 +125,9 @@ async fn run(worker: Arc<Worker>, sockets: Vec<StdListener>, places: Arc<Semapho
     }
     let mut tick = interval(TICK);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    loop {
-        tokio::select! {
-            () = signal.wait() => break,
-            _ = tick.tick() => look(&context),
-        }
+    tokio::select! {
+        () = signal.wait() => {}
+        () = keep_watch(&context, &mut tick) => {}
     }
 
     context.draining.store(true, Ordering::Relaxed);
@@ -136,17 +141,33 @@ async fn run(worker: Arc<Worker>, sockets: Vec<StdListener>, places: Arc<Semapho
         tokio::select! {
             _ = all_gone.recv() => return,
             () = tokio::time::sleep_until(deadline) => break,
-            _ = tick.tick() => look(&context),
+            _ = tick.tick() => { look(&context); }
         }
     }
     // What is still open ends with the runtime.
     tracing::warn!("shutdown_grace is over: connections that are still open are closed");
 }
 
-fn look(context: &Context) {
+/// Looks over all connections for ever, as long as there are any: an idle worker does not wake up.
+async fn keep_watch(context: &Context, tick: &mut Interval) {
+    loop {
+        context.registry.entered().await;
+        tick.reset();
+        loop {
+            tick.tick().await;
+            if !look(context) {
+                break;
+            }
+        }
+    }
+}
+
+/// Whether there is something to look for again.
+fn look(context: &Context) -> bool {
     let now = clock::monotonic();
-    context.registry.look(now, context.patience());
-    context.worker.close_idle(now);
+    let clients = context.registry.look(now, context.patience());
+    let upstreams = context.worker.close_idle(now);
+    clients || upstreams
 }
 
 fn grace(context: &Context) -> Duration {

@@ -19,6 +19,7 @@ mod exchange;
 mod framing;
 mod headers;
 mod http2;
+mod idle;
 mod jwt;
 mod login;
 mod logs;
