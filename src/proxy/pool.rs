@@ -42,8 +42,11 @@ impl Pool {
     pub(super) fn close_idle(&self, now: Instant, limit: Duration) -> bool {
         let fresh = |since: &Instant| now.saturating_duration_since(*since) < limit;
         let mut idle = self.lock();
+        let before = idle.len();
         idle.retain(|(connection, since)| fresh(since) && connection.is_fit());
-        self.note(&idle);
+        if idle.len() != before {
+            self.note(&idle);
+        }
         !idle.is_empty()
     }
 
