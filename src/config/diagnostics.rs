@@ -7,7 +7,7 @@ use annotate_snippets::{AnnotationKind, Level, Renderer, Snippet};
 
 use super::settings::Config;
 
-/// More errors than this are counted, not shown: nobody reads them, and each is located in the whole file.
+/// More errors or warnings than this are counted, not shown: nobody reads them, and each is located in the whole file.
 const SHOWN: usize = 100;
 
 /// Every error of a configuration file, in the order of the file. There is at least one.
@@ -188,8 +188,7 @@ impl Problems {
     ) -> Result<Config, Diagnostics> {
         if self.errors.is_empty() {
             if let Some(config) = config {
-                let warnings = self.warnings.iter().map(|problem| line(file, text, problem)).collect();
-                return Ok(Config { warnings, ..config });
+                return Ok(Config { warnings: lines(file, text, &self.warnings), ..config });
             }
             self.error(Problem::new(Kind::Whole, "route", "routes and local endpoints match alike"));
         }
@@ -263,6 +262,14 @@ fn line_around(text: &str, span: &Range<usize>) -> Range<usize> {
     let start = text.get(..span.start).and_then(|before| before.rfind('\n')).map_or(0, |newline| newline + 1);
     let rest = text.get(span.end..).unwrap_or_default();
     start..span.end + rest.find('\n').unwrap_or(rest.len()) + 1
+}
+
+/// The warnings for a log, as many as anybody reads: each is located in the whole file.
+fn lines(file: &str, text: &str, warnings: &[Problem]) -> Vec<String> {
+    let shown = warnings.iter().take(SHOWN).map(|problem| line(file, text, problem));
+    let more =
+        warnings.len().checked_sub(SHOWN + 1).map(|more| format!("{file}: and {} more warnings", more + 1));
+    shown.chain(more).collect()
 }
 
 fn line(file: &str, text: &str, problem: &Problem) -> String {

@@ -171,7 +171,7 @@ fn upstream(fields: &mut Fields<'_, '_, '_>, upstreams: &Upstreams) -> Option<us
         return None;
     };
     let known = || upstreams.names.iter().map(|(name, _)| name.as_str());
-    let index = known().position(|known| known == name.value);
+    let index = upstreams.find(&name.value);
     if index.is_none() {
         let message = format!("there is no upstream {}", quote(&name.value));
         let help = did_you_mean(&name.value, known()).unwrap_or_else(|| match known().next() {

@@ -1,6 +1,6 @@
 //! All `[[route]]` tables together: which requests, who may pass, where they go.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -92,8 +92,9 @@ fn alike(first: &Draft, second: &Draft) -> Problem {
 }
 
 fn warn_of_idle(drafts: &[Draft], upstreams: &Upstreams, problems: &mut Problems) {
+    let used: HashSet<usize> = drafts.iter().map(|draft| draft.upstream).collect();
     for (index, (name, span)) in upstreams.names.iter().enumerate() {
-        if !drafts.iter().any(|draft| draft.upstream == index) {
+        if !used.contains(&index) {
             let problem = Problem::new(Kind::Value, format!("upstream.{name}"), "no route leads to it");
             problems.warn(problem.at(Some(span.clone())));
         }

@@ -1,8 +1,11 @@
 //! The tables with a fixed name: `[server]`, `[store]`, `[token]`, `[login]`, `[identity_headers]`, `[log]`,
 //! `[metrics]`. Each key is one call with its name, its rule and its default.
 
+use std::collections::HashMap;
+use std::hash::Hash;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
 use std::path::Path;
+use std::ptr;
 use std::time::Duration;
 
 use http::HeaderName;
@@ -175,9 +178,11 @@ fn trusted_proxies(fields: &mut Fields<'_, '_, '_>) -> Vec<ipnet::IpNet> {
 }
 
 /// Reports each element that is in the list before.
-pub(super) fn distinct<T: PartialEq>(fields: &mut Fields<'_, '_, '_>, name: &str, list: &[Given<T>]) {
-    for (index, item) in list.iter().enumerate() {
-        if let Some(first) = list.iter().take(index).find(|first| first.value == item.value) {
+pub(super) fn distinct<T: Eq + Hash>(fields: &mut Fields<'_, '_, '_>, name: &str, list: &[Given<T>]) {
+    let mut firsts = HashMap::with_capacity(list.len());
+    for item in list {
+        let first = *firsts.entry(&item.value).or_insert(item);
+        if !ptr::eq(first, item) {
             let problem = Problem::new(Kind::Value, fields.key(name), "given twice").at(item.span.clone());
             fields.problems.error(problem.also(first.span.clone(), "first given here"));
         }

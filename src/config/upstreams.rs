@@ -25,6 +25,13 @@ pub(super) struct Upstreams {
     pub(super) names: Vec<(String, Range<usize>)>,
 }
 
+impl Upstreams {
+    /// The index of an upstream, right or wrong.
+    pub(super) fn find(&self, name: &str) -> Option<usize> {
+        self.names.binary_search_by(|(known, _)| known.as_str().cmp(name)).ok()
+    }
+}
+
 /// Reads the table of tables.
 pub(super) fn read(value: Option<&Spanned<DeValue<'_>>>, problems: &mut Problems) -> Upstreams {
     let mut upstreams = Upstreams::default();

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::{REST, config, error};
-use crate::config::{AccessLog, Algorithm, LogFormat};
+use crate::config::{AccessLog, Algorithm, LogFormat, Target};
 
 fn with(lines: &str) -> String {
     format!("{lines}\n{REST}")
@@ -189,4 +189,27 @@ fn wrong_servers_are_refused() {
         let message = error(&REST.replace("http://127.0.0.1:9001", url));
         assert!(message.contains("upstream.a.servers[0]: ") && message.contains(expected), "{message}");
     }
+}
+
+/// What is large is looked up, not walked through: ten thousand upstreams in any order find their routes, and only as many
+/// warnings as anybody reads are located in the file.
+#[test]
+fn ten_thousand_upstreams_keep_their_routes_apart() {
+    let number = |index: usize| index * 7919 % 10_000;
+    let upstream = |index| format!("[upstream.u{0}]\nservers = [\"http://u{0}.internal\"]\n", number(index));
+    let route =
+        |index| format!("[[route]]\npath = \"/{index}\"\naccess = \"public\"\nupstream = \"u{index}\"\n");
+    let text = (0..10_000).map(upstream).chain((0..9_000).map(route)).collect::<String>();
+    let config = config(&text);
+    let mut routes = 0;
+    for (pattern, route) in config.routes.iter() {
+        if let Target::Upstream(index) = route.target {
+            let name = pattern.path().literal().trim_start_matches('/');
+            assert_eq!(config.upstreams[index].name.as_str(), format!("u{name}"));
+            routes += 1;
+        }
+    }
+    assert_eq!(routes, 9_000);
+    assert_eq!(config.warnings.len(), 101);
+    assert_eq!(config.warnings[100], "config.toml: and 900 more warnings");
 }
