@@ -1,6 +1,7 @@
 //! Builds a whole new snapshot, at the start and at every reload. What it refers to outlives it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use tokio::runtime::Handle;
 
@@ -41,6 +42,19 @@ pub fn build(config: Arc<Config>, parts: &Parts, series: Option<Arc<Series>>) ->
     let verifier = Verifier::new(ring.clone(), &token.issuer, &token.audience, token.leeway);
     let provider = Arc::new(Provider::new(&config, parts.login.clone(), ring, parts.control.clone()));
     Ok(Snapshot::new(config, verifier, provider, parts.health.clone(), series, &parts.instance))
+}
+
+/// Lets go of the old snapshot on the control plane, as soon as no worker needs it. Otherwise the last request that holds it would
+/// free it, which takes milliseconds when it has ten thousand routes.
+pub fn retire(old: Arc<Snapshot>, control: &Handle) {
+    control.spawn(async move {
+        // Nobody can take it any more, so the count only falls. A long response or a WebSocket may hold it for hours.
+        let mut pause = Duration::from_millis(50);
+        while Arc::strong_count(&old) > 1 {
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_secs(10));
+        }
+    });
 }
 
 /// Keys that a running gateway cannot change and that differ from what it was started with. Not from the last reload: a change

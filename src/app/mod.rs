@@ -170,7 +170,7 @@ impl Gateway {
         let before = self.shared.snapshot.load().series.clone();
         let series = self.metrics.as_ref().map(|metrics| metrics.series(&config, before.as_deref()));
         let snapshot = reload::build(Arc::new(config), &self.parts, series)?;
-        self.shared.snapshot.store(Arc::new(snapshot));
+        reload::retire(self.shared.snapshot.swap(Arc::new(snapshot)), &self.parts.control);
         Ok(())
     }
 

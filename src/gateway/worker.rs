@@ -41,11 +41,13 @@ impl View {
     fn new(
         snapshot: Arc<Snapshot>,
         servers: &mut UpstreamSet,
+        kept: Option<Vec<Arc<Upstream>>>,
         seat: Option<&Seat>,
         access: Option<Arc<AccessSink>>,
     ) -> Self {
         let recorder = seat.zip(snapshot.series.clone()).map(|(seat, series)| seat.recorder(series));
-        let upstreams = servers.build(&snapshot.config.upstreams, |server| recorder.as_ref()?.server(server));
+        let meter = |server: &str| recorder.as_ref()?.server(server);
+        let upstreams = kept.unwrap_or_else(|| servers.build(&snapshot.config.upstreams, meter));
         Self { snapshot, upstreams, recorder, access }
     }
 
@@ -83,7 +85,8 @@ impl Worker {
         let access = access.map(Arc::new);
         let mut servers = UpstreamSet::default();
         let tokens = Mutex::new(Cache::new(snapshot.token_cache_size()));
-        let view = Mutex::new(Arc::new(View::new(snapshot, &mut servers, seat.as_ref(), access.clone())));
+        let view =
+            Mutex::new(Arc::new(View::new(snapshot, &mut servers, None, seat.as_ref(), access.clone())));
         let ids = IdSource::new(u64::from_le_bytes(seed));
         Ok(Self { shared, view, servers: Mutex::new(servers), tokens, ids, access, seat })
     }
@@ -94,17 +97,28 @@ impl Worker {
         let mut view = self.view.lock().unwrap_or_else(PoisonError::into_inner);
         let newest = self.shared.snapshot.load();
         if !Arc::ptr_eq(&view.snapshot, &newest) {
-            let snapshot = Arc::clone(&newest);
-            // Tokens in the cache were verified by the keys and rules of the old snapshot.
-            let fresh = Cache::new(snapshot.token_cache_size());
-            *self.tokens.lock().unwrap_or_else(PoisonError::into_inner) = fresh;
+            *view = Arc::new(self.renewed(&view, Arc::clone(&newest)));
+        }
+        Arc::clone(&view)
+    }
+
+    /// The view after a reload. It is made on the way of a request, so what did not change is kept: building ten thousand servers
+    /// takes milliseconds, and verifying each ES256 token again takes 50 µs.
+    fn renewed(&self, old: &View, snapshot: Arc<Snapshot>) -> View {
+        let size = snapshot.token_cache_size();
+        if snapshot.verifier.identity() != old.snapshot.verifier.identity()
+            || size != old.snapshot.token_cache_size()
+        {
+            // Tokens in the cache were verified by other keys and rules.
+            *self.tokens.lock().unwrap_or_else(PoisonError::into_inner) = Cache::new(size);
             if let Some(seat) = &self.seat {
                 seat.counters().tokens().holds(0, 0);
             }
-            let mut servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
-            *view = Arc::new(View::new(snapshot, &mut servers, self.seat.as_ref(), self.access.clone()));
         }
-        Arc::clone(&view)
+        let kept =
+            (snapshot.config.upstreams == old.snapshot.config.upstreams).then(|| old.upstreams.clone());
+        let mut servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
+        View::new(snapshot, &mut servers, kept, self.seat.as_ref(), self.access.clone())
     }
 
     /// Closes upstream connections that have been idle for too long, and returns whether others are. The worker's thread calls it

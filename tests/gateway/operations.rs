@@ -152,6 +152,22 @@ fn sighup_takes_new_servers_and_limits() {
     assert_eq!(gateway.send(&Request::post("/public/x", "x".repeat(2000))).status, 413);
 }
 
+/// Workers keep what did not change over a reload: tokens that they have verified, and connections. What is verified by other
+/// rules than before must not be among it.
+#[test]
+fn a_reload_keeps_upstream_connections_and_forgets_tokens_of_another_audience() {
+    let gateway = Setup::new(ROUTES).set("server.workers", "1").start();
+    let token = gateway.token_for("alice", "reader");
+    let status = || gateway.get("/orders/7", &token).status;
+    assert_eq!(status(), 200);
+    gateway.reload(|text| format!("{text}{NEW_ROUTE}"));
+    assert_eq!((status(), gateway.backend.connections()), (200, 1));
+    gateway.reload(|text| text.replace("[token]\n", "[token]\naudience = 'somebody-else'\n"));
+    assert_eq!((status(), gateway.backend.connections()), (401, 1));
+    gateway.reload(|text| text.replace("audience = 'somebody-else'\n", ""));
+    assert_eq!((status(), gateway.backend.connections()), (200, 1));
+}
+
 #[test]
 fn a_broken_file_keeps_the_old_one_and_every_error_is_logged() {
     let gateway = Gateway::start(ROUTES);
