@@ -25,6 +25,12 @@ impl Pattern {
         Self { host: host.map(HostRank), path, methods }
     }
 
+    /// The same for another host, or for any.
+    #[must_use]
+    pub fn for_host(&self, host: Option<Host>) -> Self {
+        Self::new(host, self.path.clone(), self.methods.clone())
+    }
+
     /// The host; none for any.
     #[must_use]
     pub fn host(&self) -> Option<&Host> {
