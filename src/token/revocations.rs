@@ -4,7 +4,7 @@
 //! user only for as long as a token from before the change can live; what makes it survive a restart is the store's
 //! business, not ours.
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use foldhash::fast::RandomState;
 use papaya::{Compute, HashMap, Operation};
@@ -13,12 +13,20 @@ use crate::clock::UnixTime;
 use crate::id::UserId;
 
 /// Revoked token versions, by user. Readers take no lock and never wait for a writer.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub struct Revocations {
     users: HashMap<UserId, Floor, RandomState>,
     /// Never less than the number of users in the map: it goes up before an insertion and down after a removal. The map
     /// counts for itself too, but in one cell per core, and their sum may pass through zero while it is not empty.
     bound: AtomicUsize,
+    /// Milliseconds since the epoch; no user in the map was changed earlier. Greatest when there is none.
+    oldest: AtomicU64,
+}
+
+impl Default for Revocations {
+    fn default() -> Self {
+        Self { users: HashMap::default(), bound: AtomicUsize::new(0), oldest: AtomicU64::new(u64::MAX) }
+    }
 }
 
 /// The lowest token version of a user that still passes, and when it became so.
@@ -52,15 +60,29 @@ impl Revocations {
         if !matches!(done, Compute::Inserted(..)) {
             self.bound.fetch_sub(1, Ordering::AcqRel);
         }
+        self.oldest.fetch_min(at.as_millis(), Ordering::AcqRel);
+    }
+
+    /// Whether every user that is remembered was changed at `at` or later, so that there is nothing to forget. Never `true` when
+    /// there is; costs one load.
+    #[must_use]
+    pub fn all_since(&self, at: UnixTime) -> bool {
+        at.as_millis() <= self.oldest.load(Ordering::Acquire)
     }
 
     /// Forgets the users whose last change lies before `at`. Call it with now, less the longest lifetime of a token and
     /// the leeway: what was issued before such a change has expired by itself.
     pub fn forget_before(&self, at: UnixTime) {
         let users = self.users.pin();
-        for user in users.iter().filter(|(_, floor)| floor.at < at).map(|(user, _)| *user) {
+        // What is revoked from here on lowers it again, whether the walk below meets it or not.
+        self.oldest.store(u64::MAX, Ordering::Release);
+        for (user, floor) in users.iter() {
+            if floor.at >= at {
+                self.oldest.fetch_min(floor.at.as_millis(), Ordering::AcqRel);
+                continue;
+            }
             // The entry is looked at again under the removal, since it may have been revoked anew in between.
-            let done: Compute<'_, UserId, Floor, ()> = users.compute(user, |entry| match entry {
+            let done: Compute<'_, UserId, Floor, ()> = users.compute(*user, |entry| match entry {
                 Some((_, floor)) if floor.at < at => Operation::Remove,
                 _ => Operation::Abort(()),
             });
@@ -141,6 +163,19 @@ mod tests {
         assert!(set.is_empty() && !set.refuses(user(2), 0));
         set.revoke_user(user(2), 1, at(30));
         assert!(set.refuses(user(2), 0), "a user can be revoked again after it was forgotten");
+    }
+
+    #[test]
+    fn it_is_known_whether_there_is_anything_to_forget() {
+        let set = Revocations::new();
+        assert!(set.all_since(at(1000)));
+        set.revoke_user(user(1), 1, at(20));
+        set.revoke_user(user(2), 1, at(10));
+        assert!(set.all_since(at(10)) && !set.all_since(at(11)));
+        set.forget_before(at(11));
+        assert!(set.all_since(at(20)) && !set.all_since(at(21)));
+        set.forget_before(at(21));
+        assert!(set.is_empty() && set.all_since(at(1000)));
     }
 
     #[test]

@@ -77,7 +77,11 @@ impl Users {
     /// [`UserError::Store`] when the store cannot be read or written.
     pub fn forget_revocations(&self, now: UnixTime, retention: Duration) -> Result<(), UserError> {
         let limit = now.before(retention);
-        let mut after = None;
+        // All of the store's revocations are in memory. A walk over 100,000 of them in the store takes a tenth of a second.
+        if self.revocations.all_since(limit) {
+            return Ok(());
+        }
+        let (mut after, mut complete) = (None, true);
         loop {
             let rows = self.store.scan(Table::Revocations, after.as_deref(), PAGE)?;
             let Some((last, _)) = rows.last() else { break };
@@ -90,12 +94,15 @@ impl Users {
                 }
             }
             match self.store.commit(batch) {
+                Ok(()) => {}
                 // One of the page was revoked anew in this moment. The whole page waits for the next call.
-                Ok(()) | Err(StoreError::Conflict) => {}
+                Err(StoreError::Conflict) => complete = false,
                 Err(error) => return Err(error.into()),
             }
         }
-        self.revocations.forget_before(limit);
+        if complete {
+            self.revocations.forget_before(limit);
+        }
         Ok(())
     }
 
