@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Measures what operators ask about: time to readiness, memory, long load, a flood of logins, a kill -9.
 
-  benches/operations.py ready           ready and idle memory with 10,000 users in the store
+  benches/operations.py ready           ready with no store, an empty one and 10,000 users in it, and idle memory
+  benches/operations.py idle [NUMBER]   memory of idle connections after one request each and after a burst, and wake-ups
   benches/operations.py soak [SECONDS]  1,000 connections, 64 requests in flight: errors and memory over time
   benches/operations.py flood [SECONDS] p99 of forwarded requests before, during and after 200 concurrent wrong passwords
   benches/operations.py fsync           the system calls between a write and its acknowledgement (needs strace)
@@ -9,7 +10,7 @@
 Starts everything itself, in a temporary directory and on 127.0.0.1 only: target/release/portcullis (or $PORTCULLIS) and a
 small backend. Needs Python 3.9 or newer and nothing else. See benches/README.md for how to read the figures.
 """
-import asyncio, json, os, re, shutil, signal, socket, subprocess, sys, tempfile, time
+import asyncio, json, os, re, resource, shutil, signal, socket, subprocess, sys, tempfile, time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 BINARY = os.environ.get("PORTCULLIS", os.path.join(ROOT, "target/release/portcullis"))
@@ -28,7 +29,7 @@ def free_port():
 class Gateway:
     """A gateway over a data directory of its own."""
 
-    def __init__(self, backend_port=9, login='memory = "19MiB"'):
+    def __init__(self, backend_port=9, login='memory = "19MiB"', server=""):
         self.directory = tempfile.mkdtemp(prefix="portcullis-")
         self.port = free_port()
         self.config = os.path.join(self.directory, "config.toml")
@@ -36,6 +37,7 @@ class Gateway:
             file.write(f"""
 [server]
 listen = ["127.0.0.1:{self.port}"]
+{server}
 [store]
 path = "{self.directory}/data"
 [login]
@@ -83,6 +85,14 @@ upstream = "backend"
         """KiB of the process."""
         with open(f"/proc/{self.process.pid}/{'smaps_rollup' if key == 'Pss' else 'status'}") as file:
             return int(re.search(rf"^{key}:\s+(\d+)", file.read(), re.M).group(1))
+
+    def switches(self):
+        """How often its threads have given up a core by themselves: each wake-up ends with that."""
+        total = 0
+        for thread in os.listdir(f"/proc/{self.process.pid}/task"):
+            with open(f"/proc/{self.process.pid}/task/{thread}/status") as file:
+                total += int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)", file.read(), re.M).group(1))
+        return total
 
     def add_users(self, count, prefix="user"):
         """Over one connection to the admin socket."""
@@ -156,20 +166,102 @@ def backend():
 # ---- the measurements ------------------------------------------------------------------------------------------------
 
 def ready():
+    first = []
+    for _ in range(9):
+        gateway = Gateway()
+        first.append(gateway.start() * 1000)
+        gateway.close()
     gateway = Gateway(login='memory = "64KiB"\npasses = 1')
+    gateway.start()
+    gateway.stop()
+    empty, _ = starts(gateway)
     gateway.start()
     gateway.add_users(10_000)
     gateway.stop()
+    full, idle = starts(gateway)
+    shutil.rmtree(gateway.directory)
+    for name, times in (("the very first start", first), ("ready with an empty store", empty), ("ready with 10,000 users", full)):
+        times.sort()
+        print(f"{name}: median {times[4]:.1f} ms, worst {times[-1]:.1f} ms of 9")
+    print(f"idle memory: {idle[0] / 1024:.1f} MiB proportional, {idle[1] / 1024:.1f} MiB resident")
+
+
+def starts(gateway):
+    """Milliseconds of nine starts, and the idle memory after the last."""
     times = []
     for _ in range(9):
         times.append(gateway.start() * 1000)
         time.sleep(1)
-        idle = gateway.memory(), gateway.memory("VmRSS")
+        memory = gateway.memory(), gateway.memory("VmRSS")
         gateway.stop()
-    shutil.rmtree(gateway.directory)
-    times.sort()
-    print(f"ready with 10,000 users: median {times[4]:.1f} ms, worst {times[-1]:.1f} ms of 9 starts")
-    print(f"idle memory: {idle[0] / 1024:.1f} MiB proportional, {idle[1] / 1024:.1f} MiB resident")
+    return times, memory
+
+
+def idle(number):
+    raise_descriptor_limit(number)
+    pid, port = backend()
+    gateway = Gateway(port, server=f"max_connections = {number + 10}")
+    gateway.start()
+    gateway.add_users(1)
+    request = forwarded(gateway.token())
+    asyncio.run(one_exchange(gateway.port, request))
+    time.sleep(12)
+    quiet, before = gateway.memory(), gateway.switches()
+    time.sleep(10)
+    switches = gateway.switches() - before
+    print(f"idle: {quiet / 1024:.1f} MiB, {switches / 10:.1f} wake-ups a second")
+
+    async def talk(reader, writer):
+        status, _ = await exchange(reader, writer, request)
+        assert status == 200, status
+
+    async def burst(connections, limit):
+        in_flight = asyncio.Semaphore(limit)
+
+        async def one(connection):
+            async with in_flight:
+                await talk(*connection)
+
+        await asyncio.gather(*[one(connection) for connection in connections])
+
+    async def run():
+        connections = []
+        for _ in range(number):
+            connections.append(await asyncio.open_connection("127.0.0.1", gateway.port))
+            await talk(*connections[-1])
+        told("one after the other, the last 2 s ago", await after(2))
+        await burst(connections, 64)
+        told("one request each, 64 in flight", await after(3))
+        before = gateway.switches()
+        await asyncio.sleep(10)
+        print(f"wake-ups a second with {number} of them idle: {(gateway.switches() - before) / 10:.1f}")
+        await burst(connections, number)
+        told("all in flight at once", gateway.memory())
+        told("the same 10 s later", await after(10))
+        for _, writer in connections:
+            writer.close()
+        told("2 s after all have gone", await after(2))
+
+    async def after(seconds):
+        await asyncio.sleep(seconds)
+        return gateway.memory()
+
+    def told(when, memory):
+        print(f"{when}: {memory / 1024:.1f} MiB, {(memory - quiet) / number:.2f} KiB for each of {number} connections")
+
+    asyncio.run(run())
+    gateway.close()
+    os.kill(pid, 9)
+
+
+def raise_descriptor_limit(number):
+    """For ourselves and the processes that we start."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = 2 * number + 1000
+    if soft < wanted:
+        if hard != resource.RLIM_INFINITY and hard < wanted:
+            raise SystemExit(f"needs a limit of {wanted} open files (ulimit -n)")
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def soak(seconds):
@@ -282,7 +374,13 @@ def fsync():
 
 if __name__ == "__main__":
     words = sys.argv[1:]
-    seconds = float(words[1]) if len(words) > 1 else 0
-    if not words or words[0] not in ("ready", "soak", "flood", "fsync"):
+    number = float(words[1]) if len(words) > 1 else 0
+    if not words or words[0] not in ("ready", "idle", "soak", "flood", "fsync"):
         raise SystemExit(__doc__)
-    {"ready": ready, "soak": lambda: soak(seconds or 60), "flood": lambda: flood(seconds or 20), "fsync": fsync}[words[0]]()
+    {
+        "ready": ready,
+        "idle": lambda: idle(int(number) or 9000),
+        "soak": lambda: soak(number or 60),
+        "flood": lambda: flood(number or 20),
+        "fsync": fsync,
+    }[words[0]]()
