@@ -19,6 +19,7 @@ pub use request_id::{IdSource, REQUEST_ID, RequestId};
 
 use crate::clock::UnixTime;
 use crate::config;
+use crate::digits;
 use crate::peer::{ClientIp, PeerAddr};
 use crate::reject::Reject;
 use crate::route::{CleanPath, Host};
@@ -211,9 +212,9 @@ impl Authority {
         let Some(field) = field else {
             return match (target, head.version) {
                 // HTTP/1.0 has no Host; an absolute target says the same.
-                (Some(target), Version::HTTP_2 | Version::HTTP_10) => Self::canonical(&target),
+                (Some(target), Version::HTTP_2 | Version::HTTP_10) => Self::new(&target),
                 // A load balancer that probes with HTTP/1.0 names no host; it means the address that it called.
-                (None, Version::HTTP_10) => Self::canonical(&split(&local.to_string())?),
+                (None, Version::HTTP_10) => Self::new(&split(&local.to_string())?),
                 _ => Err(Reject::BadRequest("the request has no Host header")),
             };
         };
@@ -226,19 +227,27 @@ impl Authority {
         if named.1.is_none() && text == named.0 {
             return Ok(Self { value: field.clone(), host: text.len() });
         }
-        Self::canonical(&named)
+        Self::new(&named)
     }
 
-    fn canonical((host, port): &(Cow<'_, str>, Option<u16>)) -> Result<Self, Reject> {
-        let text = port.map(|port| format!("{host}:{port}"));
-        let value = HeaderValue::from_str(text.as_deref().unwrap_or(host)).map_err(|_| MALFORMED_HOST)?;
-        Ok(Self { value, host: host.len() })
+    fn new(named: &(Cow<'_, str>, Option<u16>)) -> Result<Self, Reject> {
+        let value = HeaderValue::try_from(canonical(named)).map_err(|_| MALFORMED_HOST)?;
+        Ok(Self { value, host: named.0.len() })
     }
 
     fn host(&self) -> &str {
         // Both ways to make one leave only ASCII in it.
         self.value.to_str().ok().and_then(|text| text.get(..self.host)).unwrap_or_default()
     }
+}
+
+fn canonical((host, port): &(Cow<'_, str>, Option<u16>)) -> Vec<u8> {
+    let mut text = host.as_bytes().to_vec();
+    if let Some(port) = port {
+        text.push(b':');
+        digits::decimal(&mut text, (*port).into());
+    }
+    text
 }
 
 const MALFORMED_HOST: Reject = Reject::BadRequest("the Host header is malformed");

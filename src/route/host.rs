@@ -69,8 +69,9 @@ impl Host {
     /// # Errors
     /// [`HostError`] says what is wrong with the text.
     pub fn split_authority(text: &str) -> Result<(Cow<'_, str>, Option<u16>), HostError> {
-        if is_normal(text) {
-            return Ok((Cow::Borrowed(text), None));
+        if let Some(port) = port_of_normal(text) {
+            let name = text.split_once(':').map_or(text, |(name, _)| name);
+            return Ok((Cow::Borrowed(name), port));
         }
         if text.contains('@') {
             return Err(HostError::UserInfo);
@@ -118,17 +119,24 @@ impl Borrow<str> for Host {
     }
 }
 
-/// Whether a text is a name in normal form, seen in one pass: what nearly all requests have.
-fn is_normal(text: &str) -> bool {
+/// The port behind a name, if both are in normal form, seen in one pass: what nearly all requests have.
+fn port_of_normal(text: &str) -> Option<Option<u16>> {
     let mut label = 0;
-    for byte in text.bytes() {
+    for (at, byte) in text.bytes().enumerate() {
         match byte {
             b'a'..=b'z' | b'0'..=b'9' | b'-' | b'_' if label < 63 => label += 1,
             b'.' if label > 0 => label = 0,
-            _ => return false,
+            b':' if label > 0 && at <= 253 => return normal_port(text.get(at + 1..)?).map(Some),
+            _ => return None,
         }
     }
-    label > 0 && text.len() <= 253
+    (label > 0 && text.len() <= 253).then_some(None)
+}
+
+/// Without leading zeros.
+fn normal_port(digits: &str) -> Option<u16> {
+    let starts_well = digits.bytes().next().is_some_and(|first| matches!(first, b'1'..=b'9'));
+    if starts_well && digits.bytes().all(|byte| byte.is_ascii_digit()) { digits.parse().ok() } else { None }
 }
 
 fn parse_name(text: &str) -> Result<Cow<'_, str>, HostError> {
@@ -175,7 +183,7 @@ fn parse_port(text: &str) -> Result<Option<u16>, HostError> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Cow, Host, HostError, is_normal, parse_name};
+    use super::{Cow, Host, HostError, parse_name, port_of_normal};
 
     #[test]
     fn spellings_of_one_host_become_one() {
@@ -244,7 +252,14 @@ mod tests {
         assert!(matches!(Host::split_authority("api.example.com:80").unwrap().0, Cow::Borrowed(_)));
         let (label, name) = ("x".repeat(63), ["x".repeat(50).as_str(); 5].join("."));
         for text in ["a", "api.example.com", "192.0.2.7", "my_service-1", &label, &name[..253]] {
-            assert!(is_normal(text) && parse_name(text) == Ok(Cow::Borrowed(text)), "{text}");
+            assert_eq!(port_of_normal(text), Some(None), "{text}");
+            assert_eq!(parse_name(text), Ok(Cow::Borrowed(text)));
+            assert_eq!(port_of_normal(&format!("{text}:8080")), Some(Some(8080)), "{text}");
+        }
+        for text in
+            ["", ":80", "A", "a.", "a:", "a:0", "a:080", "a:65536", "a:+8", "a:8x", "[::1]", "a:1:2", "a..b"]
+        {
+            assert_eq!(port_of_normal(text), None, "{text}");
         }
     }
 }
