@@ -63,6 +63,14 @@ def show(title, runs, key, unit, reference=None, more=(), limit=None):
     sys.stdout.flush()
 
 
+def against(runs, key, reference, limits):
+    """One line for each ratio to a second reference that is wanted."""
+    base = median(runs[reference], key)
+    for name, wanted in limits.items():
+        ratio = median(runs[name], key) / base
+        print(f"{name}: {ratio:.3f} x {reference}  wanted: {wanted}" + ("" if ratio <= wanted else " MISSED"), flush=True)
+
+
 def cell(runs, key, form):
     value = median(runs, key)
     return "" if value is None else form.format(value)
