@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import tempfile
 import time
 
 from . import bodies, growth, reload, requests, standing
@@ -70,23 +71,29 @@ def about(workspace):
 def main():
     options = arguments()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    results, workspace = Results(), None
-    try:
-        workspace = Workspace(options.portcullis)
-        results.about = about(workspace)
-        print("\n".join(f"{name}: {value}" for name, value in results.about.items()))
-        print(f"{options.reps} x {options.secs:g} s, interleaved; medians")
-        for name in options.scenarios or SCENARIOS:
-            fleet = Fleet(workspace, options)
-            SCENARIOS[name](fleet, results, options)
-            fleet.stop()
-    except (Failed, subprocess.CalledProcessError) as error:
-        sys.exit(f"compare: {error}")
-    except KeyboardInterrupt:
-        sys.exit(130)
-    finally:
-        stop_all()
-        if options.json:
-            results.write(options.json)
-        if workspace:
-            workspace.close()
+    results = Results()
+    with tempfile.TemporaryDirectory(prefix="compare-", ignore_cleanup_errors=True) as directory:
+        try:
+            measure(directory, results, options)
+        except (Failed, subprocess.SubprocessError) as error:
+            sys.exit(f"compare: {error}")
+        except KeyboardInterrupt:
+            sys.exit(130)
+        finally:
+            # A second ^C must not keep anything alive.
+            signal.signal(signal.SIGINT, signal.SIG_IGN)
+            signal.signal(signal.SIGTERM, signal.SIG_IGN)
+            stop_all()
+            if options.json:
+                results.write(options.json)
+
+
+def measure(directory, results, options):
+    workspace = Workspace(directory, options.portcullis)
+    results.about = about(workspace)
+    print("\n".join(f"{name}: {value}" for name, value in results.about.items()))
+    print(f"{options.reps} x {options.secs:g} s, interleaved; medians", flush=True)
+    for name in options.scenarios or SCENARIOS:
+        fleet = Fleet(workspace, options)
+        SCENARIOS[name](fleet, results, options)
+        fleet.stop()

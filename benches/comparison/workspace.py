@@ -18,12 +18,11 @@ FRESH_SECONDS = 5 * 86_400
 
 
 class Workspace:
-    def __init__(self, portcullis=None):
+    def __init__(self, directory, portcullis=None):
         missing = {tool: package for tool, package in TOOLS.items() if not find(tool)}
         if missing:
             raise Failed("missing: " + "; ".join(f"{tool} (Debian: {package})" for tool, package in missing.items()))
-        # Below the limit of 107 bytes for the path of a socket, whatever $TMPDIR is.
-        self.directory = tempfile.mkdtemp(prefix="compare-")
+        self.directory = directory
         self.cache = os.path.join(target(), "compare")
         os.makedirs(self.cache, exist_ok=True)
         self.portcullis = portcullis or cargo("build", "--release", program="release/portcullis")
@@ -41,9 +40,6 @@ class Workspace:
 
     def path(self, name):
         return os.path.join(self.directory, name)
-
-    def close(self):
-        shutil.rmtree(self.directory, ignore_errors=True)
 
     def compiled(self, name):
         """A C program of this folder, compiled again when its source is newer."""
