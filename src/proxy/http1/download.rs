@@ -54,6 +54,8 @@ impl Download {
         trailers: TrailerFilter,
     ) -> Self {
         let state = match length {
+            // HTTP/2 has to be told before it asks for the body: it would wait for what does not come.
+            Length::Exact(0) => State::Ended,
             Length::Exact(length) => State::Exact(length),
             Length::Chunked => State::Chunked(Decoder::default()),
             Length::UntilClose => State::UntilClose,
