@@ -15,6 +15,7 @@ use super::pick::{Picked, pick};
 use super::upgrade::Tunnel;
 use crate::auth::Permit;
 use crate::body::{BodyFault, Meter, RequestBody, ResponseBody, TrailerFilter};
+use crate::clock;
 use crate::inbound::Inbound;
 use crate::interim::Interim;
 use crate::reject::Reject;
@@ -78,12 +79,14 @@ pub async fn forward(
             interim.push(status, &way.policy.incoming(fields));
         }
     };
-    let mut deadline = Deadline::new(way.now, way.upstream.settings().response_timeout);
     let mut replayed = false;
     loop {
         let Picked { server, mut connection, reused } = pick(way.upstream, way.now).await?;
         let failure =
             match connection.exchange(inbound.method(), &mut upload, &mut deadline, &mut interim).await {
+        // Connecting has a limit of its own. It must not take the server's time to answer.
+        let start = if reused { way.now } else { clock::monotonic() };
+        let mut deadline = Deadline::new(start, way.upstream.settings().response_timeout);
                 Ok(head) => return answer(head, connection, server, upload, upgrade, way),
                 Err(failure) => failure,
             };

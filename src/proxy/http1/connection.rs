@@ -251,12 +251,13 @@ impl Deadline {
         Self { at: now + limit, limit, sent: 0 }
     }
 
-    /// The deadline has passed: sets a later one if the server has not had `limit` since the request moved.
+    /// The deadline has passed: sets a later one if the server has not had `limit` since the request moved. As long as we wait for the
+    /// client to go on, the silence is the client's, and its body has a limit for that.
     fn move_on(&mut self, upload: &Upload) -> bool {
         let moved = upload.sent() != std::mem::replace(&mut self.sent, upload.sent());
         let next = match upload.done_at() {
             Some(done) => done + self.limit,
-            None if moved && !upload.is_done() => self.at + self.limit,
+            None if upload.awaits_client() || moved && !upload.is_done() => self.at + self.limit,
             None => self.at,
         };
         next > std::mem::replace(&mut self.at, next)

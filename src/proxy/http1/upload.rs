@@ -84,6 +84,11 @@ impl Upload {
         self.body.is_none() && self.is_flushed()
     }
 
+    /// Whether all that came of it is sent, and more has to come.
+    pub(super) fn awaits_client(&self) -> bool {
+        self.body.is_some() && self.is_flushed()
+    }
+
     /// When the end of the body was sent; `None` before that, and for a request without one.
     pub(super) fn done_at(&self) -> Option<Instant> {
         self.done_at
