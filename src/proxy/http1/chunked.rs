@@ -92,6 +92,11 @@ fn size(received: &mut BytesMut) -> Result<Option<u64>, &'static str> {
             Err("a chunk of its response has no size")
         }
         Ok(httparse::Status::Complete((length, size))) => {
+            // httparse takes any byte for an extension, also the end of a line as other readers know it.
+            let line = received.get(..length.saturating_sub(2)).unwrap_or_default();
+            if line.iter().any(|&byte| byte.is_ascii_control() && byte != b'\t') {
+                return Err("a chunk extension of its response has a control character");
+            }
             received.advance(length);
             Ok(Some(size))
         }
@@ -170,6 +175,8 @@ mod tests {
             "\r\nhello\r\n",
             ";x\r\n",
             "5\nhello\r\n",
+            "5;a\nb\r\nhello\r\n",
+            "5;a\0\r\nhello\r\n",
             "5\r\nhelloX\r\n",
             "5\r\nhello\n0\r\n\r\n",
             "11111111111111111\r\n",
