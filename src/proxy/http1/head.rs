@@ -158,10 +158,14 @@ fn number(digits: &[u8]) -> Option<u64> {
     })
 }
 
-/// NTLM and Negotiate log in the connection, not the request: another user must not get it.
-fn binds_connection(challenge: &[u8]) -> bool {
-    let is = |scheme: &[u8]| challenge.get(..scheme.len()).is_some_and(|it| it.eq_ignore_ascii_case(scheme));
-    is(b"ntlm") || is(b"negotiate")
+/// NTLM and Negotiate log in the connection, not the request: another user must not get it. One line may have several challenges, and
+/// a parameter that looks like one of these two costs a connection.
+fn binds_connection(challenges: &[u8]) -> bool {
+    let is = |item: &[u8], scheme: &[u8]| {
+        item.get(..scheme.len()).is_some_and(|it| it.eq_ignore_ascii_case(scheme))
+    };
+    let mut items = challenges.split(|&byte| byte == b',').map(<[u8]>::trim_ascii);
+    items.any(|item| is(item, b"ntlm") || is(item, b"negotiate"))
 }
 
 #[cfg(test)]
@@ -220,6 +224,7 @@ mod tests {
             "Content-Length: 99999999999999999999\r\n",
             "Transfer-Encoding: gzip, chunked\r\n",
             "Transfer-Encoding: identity\r\n",
+            ("Content-Length: 5\r\nWWW-Authenticate: Basic realm=\"a\", NTLM\r\n", exact(5), false),
             "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
             "X : y\r\n",
             "X: a\0b\r\n",
