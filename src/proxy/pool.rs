@@ -32,7 +32,10 @@ impl Pool {
     }
 
     /// Gives a connection back after its exchange has ended well.
-    pub(super) fn give_back(&self, connection: Box<Connection>, now: Instant) {
+    pub(super) fn give_back(&self, mut connection: Box<Connection>, now: Instant) {
+        if !connection.rest() {
+            return;
+        }
         let mut idle = self.lock();
         idle.push((connection, now));
         self.note(&idle);

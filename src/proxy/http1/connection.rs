@@ -14,7 +14,7 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::Sleep;
 
-use super::head::{self, Fields, Head, HeadError, Meaning, Places};
+use super::head::{self, Fields, Head, HeadError, Meaning};
 use super::upload::{Upload, UploadError};
 use crate::body::BodyError;
 use crate::clock;
@@ -35,7 +35,7 @@ pub(in crate::proxy) struct Connection {
     /// Bytes that nobody has looked at yet.
     received: BytesMut,
     read_size: usize,
-    places: Places,
+    head: head::Reader,
     fields: Fields,
     timer: Option<Pin<Box<Sleep>>>,
     address: SocketAddr,
@@ -86,7 +86,7 @@ impl Connection {
             writer: Some(writer),
             received: BytesMut::new(),
             read_size: READ,
-            places: Vec::new(),
+            head: head::Reader::default(),
             fields: Vec::new(),
             timer: None,
             address,
@@ -104,6 +104,18 @@ impl Connection {
     pub(in crate::proxy) fn is_fit(&self) -> bool {
         let silent = || matches!(self.reader.try_read(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock);
         self.writer.is_some() && self.received.is_empty() && silent()
+    }
+
+    /// Makes it ready to wait for another exchange: the memory that a large response took is given back. Returns whether it can carry
+    /// one; a server that has sent more than its response cannot be believed any more.
+    pub(in crate::proxy) fn rest(&mut self) -> bool {
+        if !self.received.is_empty() || self.writer.is_none() {
+            return false;
+        }
+        if self.read_size > READ || self.received.capacity() > READ {
+            self.received = BytesMut::new();
+        }
+        true
     }
 
     /// Sends a request and reads until the head of its final response, whose fields are in [`Self::fields`] then.
@@ -171,7 +183,7 @@ impl Connection {
         loop {
             if !self.received.is_empty() {
                 *answered = true;
-                if let Some(head) = head::take(&mut self.received, &mut self.places, &mut self.fields)? {
+                if let Some(head) = self.head.take(&mut self.received, &mut self.fields)? {
                     return Poll::Ready(Ok(head));
                 }
             }
@@ -192,6 +204,8 @@ impl Connection {
         let count = ready!(pin!(self.reader.read_buf(&mut self.received)).poll(cx))?;
         if count == room {
             self.read_size = MAX_READ.min(self.read_size * 2);
+        } else if count < self.read_size / 4 {
+            self.read_size = READ.max(self.read_size / 2);
         }
         Poll::Ready(Ok(count))
     }

@@ -47,27 +47,52 @@ pub(in crate::proxy) enum Length {
     UntilClose,
 }
 
-/// Where the fields of a head lie in the bytes of it. Kept by the connection, so that it is allocated once.
-pub(super) type Places = Vec<(HeaderName, Range<usize>)>;
+/// Where the fields of a head lie in the bytes of it.
+type Places = Vec<(HeaderName, Range<usize>)>;
 
-/// Takes a head off the front of what was received; `None` if its end is not there yet.
-pub(super) fn take(
-    received: &mut BytesMut,
-    places: &mut Places,
-    fields: &mut Fields,
-) -> Result<Option<Head>, HeadError> {
-    places.clear();
-    fields.clear();
-    let Some((length, head)) = parse(received, places)? else {
-        return if received.len() < MAX_HEAD { Ok(None) } else { Err(HeadError::TooLong) };
-    };
-    let bytes: Bytes = received.split_to(length).freeze();
-    for (name, place) in places.drain(..) {
-        let value = HeaderValue::from_maybe_shared(bytes.slice(place))
-            .map_err(|_| HeadError::Field("a header field has a control character"))?;
-        fields.push((name, value));
+/// Reads heads. Kept by the connection.
+#[derive(Debug, Default)]
+pub(super) struct Reader {
+    /// Allocated once.
+    places: Places,
+    /// Bytes of a head whose end is not among them. They are not parsed again before it is here: a server that sends a long head byte
+    /// by byte would otherwise cost the square of its length.
+    endless: usize,
+}
+
+impl Reader {
+    /// Takes a head off the front of what was received; `None` if its end is not there yet.
+    pub(super) fn take(
+        &mut self,
+        received: &mut BytesMut,
+        fields: &mut Fields,
+    ) -> Result<Option<Head>, HeadError> {
+        fields.clear();
+        let parsed = if self.endless == 0 || has_empty_line(received, self.endless) {
+            self.places.clear();
+            parse(received, &mut self.places)?
+        } else {
+            None
+        };
+        let Some((length, head)) = parsed else {
+            self.endless = received.len();
+            return if received.len() < MAX_HEAD { Ok(None) } else { Err(HeadError::TooLong) };
+        };
+        self.endless = 0;
+        let bytes: Bytes = received.split_to(length).freeze();
+        for (name, place) in self.places.drain(..) {
+            let value = HeaderValue::from_maybe_shared(bytes.slice(place))
+                .map_err(|_| HeadError::Field("a header field has a control character"))?;
+            fields.push((name, value));
+        }
+        Ok(Some(head))
     }
-    Ok(Some(head))
+}
+
+/// Whether a line that may end a head ends behind the first `known` bytes.
+fn has_empty_line(bytes: &[u8], known: usize) -> bool {
+    let news = bytes.get(known.saturating_sub(2)..).unwrap_or_default();
+    news.windows(2).any(|pair| pair == b"\n\n") || news.windows(3).any(|three| three == b"\n\r\n")
 }
 
 fn parse(bytes: &[u8], places: &mut Places) -> Result<Option<(usize, Head)>, HeadError> {
@@ -174,11 +199,11 @@ mod tests {
     use http::Method;
     use proptest::prelude::*;
 
-    use super::{HeadError, Length, MAX_HEAD, Meaning, meaning, take};
+    use super::{HeadError, Length, MAX_HEAD, Meaning, Reader, meaning};
 
     fn read(text: &str, method: &Method) -> Result<Meaning, HeadError> {
-        let (mut places, mut fields) = (Vec::new(), Vec::new());
-        let head = take(&mut BytesMut::from(text), &mut places, &mut fields)?.expect("a whole head");
+        let mut fields = Vec::new();
+        let head = Reader::default().take(&mut BytesMut::from(text), &mut fields)?.expect("a whole head");
         meaning(head, method, &fields)
     }
 
@@ -199,6 +224,7 @@ mod tests {
             ("", until_close, false),
             ("Content-Length: 5\r\nWWW-Authenticate: NTLM\r\n", exact(5), false),
             ("Content-Length: 5\r\nWWW-Authenticate: negotiate abc\r\n", exact(5), false),
+            ("Content-Length: 5\r\nWWW-Authenticate: Basic realm=\"a\", NTLM\r\n", exact(5), false),
             ("Content-Length: 5\r\nWWW-Authenticate: Basic\r\n", exact(5), true),
         ] {
             assert_eq!(get(fields).unwrap(), Meaning { length, keeps }, "{fields}");
@@ -224,7 +250,6 @@ mod tests {
             "Content-Length: 99999999999999999999\r\n",
             "Transfer-Encoding: gzip, chunked\r\n",
             "Transfer-Encoding: identity\r\n",
-            ("Content-Length: 5\r\nWWW-Authenticate: Basic realm=\"a\", NTLM\r\n", exact(5), false),
             "Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n",
             "X : y\r\n",
             "X: a\0b\r\n",
@@ -240,9 +265,31 @@ mod tests {
     #[test]
     fn a_head_has_a_bound() {
         let mut long = BytesMut::from(format!("HTTP/1.1 200 OK\r\nX: {}", "x".repeat(MAX_HEAD)).as_str());
-        assert_eq!(take(&mut long, &mut Vec::new(), &mut Vec::new()), Err(HeadError::TooLong));
+        assert_eq!(Reader::default().take(&mut long, &mut Vec::new()), Err(HeadError::TooLong));
         let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "X: y\r\n".repeat(101));
         assert!(matches!(read(&many, &Method::GET), Err(HeadError::Malformed(_))));
+    }
+
+    #[test]
+    fn a_head_that_comes_byte_by_byte_is_parsed_at_its_end_and_bounded() {
+        for end in ["\r\n", "\n"] {
+            let text = ["HTTP/1.1 200 OK", "A:", "b: c d", "", "body\n\n"].join(end);
+            let (mut reader, mut received, mut fields) = (Reader::default(), BytesMut::new(), Vec::new());
+            let body = text.find("body").unwrap();
+            for (index, byte) in text.bytes().enumerate().take(body) {
+                received.extend_from_slice(&[byte]);
+                let head = reader.take(&mut received, &mut fields).unwrap();
+                assert_eq!(head.is_some(), index + 1 == body, "{index} of {text:?}");
+            }
+            assert_eq!((fields[0].1.as_bytes(), fields[1].1.as_bytes()), (&b""[..], &b"c d"[..]));
+        }
+        let (mut reader, mut long) = (Reader::default(), BytesMut::from("HTTP/1.1 200 OK\r\nX: "));
+        while long.len() < MAX_HEAD - 4096 {
+            assert_eq!(reader.take(&mut long, &mut Vec::new()), Ok(None));
+            long.extend_from_slice(&[b'x'; 4096]);
+        }
+        long.extend_from_slice(&[b'x'; 8192]);
+        assert_eq!(reader.take(&mut long, &mut Vec::new()), Err(HeadError::TooLong));
     }
 
     proptest! {
@@ -252,7 +299,7 @@ mod tests {
             for prefix in [&head[..0], &head[..17], &head[..]] {
                 let text = [prefix, &bytes].concat();
                 let (mut received, mut fields) = (BytesMut::from(&text[..]), Vec::new());
-                if let Ok(Some(_)) = take(&mut received, &mut Vec::new(), &mut fields) {
+                if let Ok(Some(_)) = Reader::default().take(&mut received, &mut fields) {
                     prop_assert!(text.ends_with(&received));
                 }
                 if prefix.len() == head.len() {
