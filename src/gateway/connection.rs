@@ -33,8 +33,8 @@ pub struct Connection {
     open_ended: AtomicBool,
     /// Whether the last exchange ended before the request's body did.
     unread_body: AtomicBool,
-    /// Whether the last request was refused and had a body, which the client may still be sending.
-    refused_body: AtomicBool,
+    /// Whether the last request was answered before the end of its body, which the client may still be sending.
+    early_answer: AtomicBool,
     _lease: Box<dyn Any + Send + Sync>,
 }
 
@@ -59,7 +59,7 @@ impl Connection {
             moved,
             open_ended: AtomicBool::new(false),
             unread_body: AtomicBool::new(false),
-            refused_body: AtomicBool::new(false),
+            early_answer: AtomicBool::new(false),
             _lease: lease,
         }
     }
@@ -127,14 +127,14 @@ impl Connection {
         self.unread_body.store(value, Ordering::Relaxed);
     }
 
-    /// Whether the client may still be sending a body that nobody wants, and has not yet read that it is refused.
+    /// Whether the client may still be sending a body that nobody wants, and has not yet read the answer.
     #[must_use]
-    pub fn has_refused_body(&self) -> bool {
-        self.refused_body.load(Ordering::Relaxed)
+    pub fn has_early_answer(&self) -> bool {
+        self.early_answer.load(Ordering::Relaxed)
     }
 
-    pub(super) fn set_refused_body(&self, value: bool) {
-        self.refused_body.store(value, Ordering::Relaxed);
+    pub(super) fn set_early_answer(&self, value: bool) {
+        self.early_answer.store(value, Ordering::Relaxed);
     }
 
     /// A response body has handed something over, and waits for the client to take it.

@@ -46,10 +46,11 @@ pub async fn handle(
     if let Some(interim) = connection.interim() {
         interim.close();
     }
-    connection.set_refused_body(has_body && outcome.is_err());
+    let unread = outcome.as_ref().map_or(true, |served| served.early);
+    connection.set_early_answer(has_body && unread);
     match outcome {
-        Ok(Served { response, tunnel: None }) => exchange.respond(response),
-        Ok(Served { response, tunnel: Some(tunnel) }) => exchange.respond_and_tunnel(response, tunnel),
+        Ok(Served { response, tunnel: None, .. }) => exchange.respond(response),
+        Ok(Served { response, tunnel: Some(tunnel), .. }) => exchange.respond_and_tunnel(response, tunnel),
         Err(reject) => exchange.refuse(&reject),
     }
 }
@@ -58,6 +59,8 @@ pub async fn handle(
 struct Served {
     response: Response<ResponseBody>,
     tunnel: Option<Tunnel>,
+    /// Whether the response came before the end of the request.
+    early: bool,
 }
 
 /// The path of a request.
@@ -98,10 +101,10 @@ async fn serve(
     match permit.target() {
         Target::Local(endpoint) => {
             let response = local::serve(endpoint, permit, &inbound, body, snapshot).await?;
-            Ok(Served { response, tunnel: None })
+            Ok(Served { response, tunnel: None, early: false })
         }
         Target::Upstream(_) if proxy::is_for_this_hop(inbound.method(), inbound.headers()) => {
-            Ok(Served { response: local::last_hop(permit), tunnel: None })
+            Ok(Served { response: local::last_hop(permit), tunnel: None, early: false })
         }
         Target::Upstream(index) => {
             let upstream = view.upstream(index)?;
@@ -115,10 +118,10 @@ async fn serve(
                 now: exchange.note_forwarding(index),
             };
             let rest = Rest { body, upgrade };
-            let Forwarded { response, server, answered, tunnel } =
+            let Forwarded { response, server, answered, tunnel, early } =
                 proxy::forward(permit, &inbound, rest, way).await?;
             exchange.note_server(server, answered);
-            Ok(Served { response, tunnel })
+            Ok(Served { response, tunnel, early })
         }
     }
 }

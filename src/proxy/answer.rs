@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Response, StatusCode};
+use http::{Response, StatusCode, header};
 use hyper::upgrade::OnUpgrade;
 
 use super::balance::Server;
@@ -26,11 +26,18 @@ pub(super) fn answer(
 ) -> Result<Forwarded, Reject> {
     let (address, answered) = (connection.address(), clock::monotonic());
     if head.status == StatusCode::SWITCHING_PROTOCOLS {
+        // Half a request has asked for nothing: what the client sends next would go on where it stopped.
+        let client_upgrade = client_upgrade.filter(|_| upload.is_done());
         let (response, tunnel) = upgrade::accept(*connection, client_upgrade, way.policy)?;
-        return Ok(Forwarded { response, server: address, answered, tunnel: Some(tunnel) });
+        return Ok(Forwarded { response, server: address, answered, tunnel: Some(tunnel), early: false });
     }
-    let headers = way.policy.incoming(connection.fields().drain(..));
-    let complete = if upload.is_done() { whole(&mut connection, meaning.length) } else { None };
+    let mut headers = way.policy.incoming(connection.fields().drain(..));
+    if head.status == StatusCode::NO_CONTENT {
+        // RFC 9110 §8.6: a length has no place here, and a client of HTTP/2 would take the response for malformed.
+        headers.remove(header::CONTENT_LENGTH);
+    }
+    let early = !upload.is_done();
+    let complete = if !early { whole(&mut connection, meaning.length) } else { None };
     let body = match complete {
         Some(bytes) => {
             if meaning.keeps {
@@ -50,7 +57,7 @@ pub(super) fn answer(
     let mut response = Response::new(body);
     *response.status_mut() = head.status;
     *response.headers_mut() = headers;
-    Ok(Forwarded { response, server: address, answered, tunnel: None })
+    Ok(Forwarded { response, server: address, answered, tunnel: None, early })
 }
 
 /// The body, if it came with the head. Then nothing has to be streamed.

@@ -56,6 +56,8 @@ pub struct Forwarded {
     pub answered: Instant,
     /// The WebSocket that begins after this response.
     pub tunnel: Option<Tunnel>,
+    /// Whether the answer came before the end of the request, which the client may still be sending.
+    pub early: bool,
 }
 
 /// Forwards. The permit is the proof that this request may pass, and it is used up.
@@ -82,11 +84,11 @@ pub async fn forward(
     let mut replayed = false;
     loop {
         let Picked { server, mut connection, reused } = pick(way.upstream, way.now).await?;
-        let failure =
-            match connection.exchange(inbound.method(), &mut upload, &mut deadline, &mut interim).await {
         // Connecting has a limit of its own. It must not take the server's time to answer.
         let start = if reused { way.now } else { clock::monotonic() };
         let mut deadline = Deadline::new(start, way.upstream.settings().response_timeout);
+        let failure =
+            match connection.exchange(inbound.method(), &mut upload, &mut deadline, &mut interim).await {
                 Ok(head) => return answer(head, connection, server, upload, upgrade, way),
                 Err(failure) => failure,
             };

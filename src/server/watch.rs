@@ -129,7 +129,7 @@ impl Watch {
 
     /// Whether the client may be sending although nothing of it is here yet.
     pub(super) fn may_be_sending(&self) -> bool {
-        self.connection.has_refused_body()
+        self.connection.has_early_answer()
     }
 
     /// The task's waker, which does not change.
