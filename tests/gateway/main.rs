@@ -29,6 +29,7 @@ mod pass;
 mod path;
 mod proxying;
 mod revocation;
+mod upstream_wire;
 mod upstreams;
 mod users_cli;
 mod websockets;

@@ -35,6 +35,12 @@ fn settled(gateway: &Gateway) -> Exposition {
     scrape(gateway)
 }
 
+/// The one sample of this name for the gateway's own backend.
+#[track_caller]
+pub(crate) fn sample(gateway: &Gateway, name: &str) -> f64 {
+    scrape(gateway).get(&format!("{name}{{server=\"{}\"}}", gateway.backend.addr()))
+}
+
 #[track_caller]
 fn assert_counts(page: &Exposition, expected: &[(&str, f64)]) {
     for (sample, value) in expected {

@@ -1,9 +1,14 @@
 //! HTTP/2 with prior knowledge: hyper's client for what is well-formed, frames by hand for what is not.
 
+use std::convert::Infallible;
 use std::net::SocketAddr;
+use std::pin::Pin;
 use std::sync::Arc;
+use std::task::{Context, Poll};
 
 use bytes::Bytes;
+use http_body::{Body, Frame};
+use http_body_util::combinators::BoxBody;
 use http_body_util::{BodyExt, Full};
 use hyper::client::conn::http2::{self, SendRequest};
 use hyper_util::rt::{TokioExecutor, TokioIo};
@@ -17,7 +22,7 @@ use super::wire::Wire;
 pub(crate) struct Http2 {
     runtime: Arc<Runtime>,
     done: Arc<Notify>,
-    sender: SendRequest<Full<Bytes>>,
+    sender: SendRequest<BoxBody<Bytes, Infallible>>,
     authority: String,
 }
 
@@ -54,7 +59,7 @@ impl Http2 {
             let mut responses = Vec::new();
             for request in requests {
                 self.sender.ready().await.expect("the connection takes another stream");
-                responses.push(tokio::spawn(self.sender.send_request(request)));
+                responses.push(tokio::spawn(self.sender.send_request(request.map(BodyExt::boxed))));
             }
             let mut whole = Vec::new();
             for response in responses {
@@ -76,10 +81,30 @@ impl Http2 {
     /// Sends a request and says whether its response breaks off, before or in the middle of its body.
     pub(crate) fn breaks_off(&mut self, request: http::Request<Full<Bytes>>) -> bool {
         self.runtime.block_on(async {
-            let response = tokio::time::timeout(PATIENCE, self.sender.send_request(request)).await;
+            let response =
+                tokio::time::timeout(PATIENCE, self.sender.send_request(request.map(BodyExt::boxed))).await;
             let Ok(response) = response.expect("an answer") else { return true };
             let body = tokio::time::timeout(PATIENCE, response.into_body().collect()).await;
             body.expect("an end of the body").is_err()
+        })
+    }
+
+    /// Sends a request whose body begins like this and does not end, and reads the response to its end.
+    #[track_caller]
+    pub(crate) fn exchange_unfinished(
+        &mut self,
+        request: http::request::Builder,
+        begin: Bytes,
+    ) -> http::StatusCode {
+        self.runtime.block_on(async {
+            let body = Unfinished(Some(begin)).boxed();
+            let response = self.sender.send_request(request.body(body).unwrap());
+            let response = tokio::time::timeout(PATIENCE, response).await.expect("an answer");
+            let response = response.expect("a response");
+            let status = response.status();
+            let body = tokio::time::timeout(PATIENCE, response.into_body().collect()).await;
+            body.expect("an end of the body").expect("a whole body");
+            status
         })
     }
 
@@ -88,6 +113,21 @@ impl Http2 {
     pub(crate) fn get(&mut self, path: &str, token: &str) -> http::Response<Bytes> {
         let request = self.request("GET", path).header("authorization", format!("Bearer {token}"));
         self.exchange(request.body(Full::default()).unwrap())
+    }
+}
+
+/// A body of which more seems to come.
+struct Unfinished(Option<Bytes>);
+
+impl Body for Unfinished {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.0.take().map_or(Poll::Pending, |bytes| Poll::Ready(Some(Ok(Frame::data(bytes)))))
     }
 }
 
