@@ -110,6 +110,11 @@ fn trailers(received: &mut BytesMut) -> Result<Option<HeaderMap>, &'static str> 
     let mut slots = [httparse::EMPTY_HEADER; MAX_TRAILER_FIELDS];
     let (length, map) = match httparse::parse_headers(received, &mut slots) {
         Ok(httparse::Status::Complete((length, fields))) => {
+            // httparse takes a bare LF for the end of a line. RFC 9112 §2.2 allows that in a head; §7.1 does not allow it here.
+            let mut lines = received.get(..length).unwrap_or_default().split_inclusive(|&byte| byte == b'\n');
+            if !lines.all(|line| line.ends_with(b"\r\n")) {
+                return Err("a trailer of its response does not end with CRLF");
+            }
             let map = fields.iter().map(|field| {
                 let name = HeaderName::from_bytes(field.name.as_bytes()).ok()?;
                 Some((name, HeaderValue::from_bytes(field.value).ok()?))
@@ -182,6 +187,9 @@ mod tests {
             "11111111111111111\r\n",
             "0\r\nbad trailer\r\n\r\n",
             "0\r\n: x\r\n\r\n",
+            "0\r\n\n",
+            "0\r\nA: b\nContent-Length: 3\r\n\r\n",
+            "0\r\nA: b\r\n\n",
         ] {
             for step in [1, 100] {
                 assert!(decode(text.as_bytes(), step).is_err(), "{text:?} {step}");
