@@ -73,25 +73,7 @@ impl Host {
             let name = text.split_once(':').map_or(text, |(name, _)| name);
             return Ok((Cow::Borrowed(name), port));
         }
-        if text.contains('@') {
-            return Err(HostError::UserInfo);
-        }
-        if text.starts_with('[') {
-            let end = text.find(']').ok_or(HostError::Ipv6)?;
-            let (literal, rest) = text.split_at(end + 1);
-            let port = match rest.strip_prefix(':') {
-                Some(port) => parse_port(port)?,
-                None if rest.is_empty() => None,
-                None => return Err(HostError::Ipv6),
-            };
-            return Ok((parse_ipv6(literal)?, port));
-        }
-        let (name, port) = match text.split_once(':') {
-            Some((_, rest)) if rest.contains(':') => return Err(HostError::Ipv6),
-            Some((name, port)) => (name, parse_port(port)?),
-            None => (text, None),
-        };
-        Ok((parse_name(name)?, port))
+        split_slowly(text)
     }
 
     /// The host in its normal form.
@@ -117,6 +99,29 @@ impl Borrow<str> for Host {
     fn borrow(&self) -> &str {
         &self.0
     }
+}
+
+/// Any spelling.
+fn split_slowly(text: &str) -> Result<(Cow<'_, str>, Option<u16>), HostError> {
+    if text.contains('@') {
+        return Err(HostError::UserInfo);
+    }
+    if text.starts_with('[') {
+        let end = text.find(']').ok_or(HostError::Ipv6)?;
+        let (literal, rest) = text.split_at(end + 1);
+        let port = match rest.strip_prefix(':') {
+            Some(port) => parse_port(port)?,
+            None if rest.is_empty() => None,
+            None => return Err(HostError::Ipv6),
+        };
+        return Ok((parse_ipv6(literal)?, port));
+    }
+    let (name, port) = match text.split_once(':') {
+        Some((_, rest)) if rest.contains(':') => return Err(HostError::Ipv6),
+        Some((name, port)) => (name, parse_port(port)?),
+        None => (text, None),
+    };
+    Ok((parse_name(name)?, port))
 }
 
 /// The port behind a name, if both are in normal form, seen in one pass: what nearly all requests have.
@@ -183,7 +188,9 @@ fn parse_port(text: &str) -> Result<Option<u16>, HostError> {
 
 #[cfg(test)]
 mod tests {
-    use super::{Cow, Host, HostError, parse_name, port_of_normal};
+    use proptest::prelude::*;
+
+    use super::{Cow, Host, HostError, parse_name, port_of_normal, split_slowly};
 
     #[test]
     fn spellings_of_one_host_become_one() {
@@ -260,6 +267,16 @@ mod tests {
             ["", ":80", "A", "a.", "a:", "a:0", "a:080", "a:65536", "a:+8", "a:8x", "[::1]", "a:1:2", "a..b"]
         {
             assert_eq!(port_of_normal(text), None, "{text}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn the_short_way_takes_only_what_the_long_way_takes_as_it_is(text in "[a-zA-Z0-9_.:@\\[-]{0,12}|([a-z0-9]{60,64}\\.?){0,5}(:[0-9]{1,5})?") {
+            if let Some(port) = port_of_normal(&text) {
+                let name = text.split(':').next().unwrap();
+                prop_assert_eq!(split_slowly(&text), Ok((Cow::Borrowed(name), port)));
+            }
         }
     }
 }
