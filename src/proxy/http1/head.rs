@@ -12,26 +12,33 @@ const MAX_HEAD: usize = 256 * 1024;
 const MAX_FIELDS: usize = 100;
 
 /// The header fields of a response in the order in which they came.
-pub(in crate::proxy) type Fields = Vec<(HeaderName, HeaderValue)>;
+pub type Fields = Vec<(HeaderName, HeaderValue)>;
 
 /// Status line of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::proxy) struct Head {
-    pub(in crate::proxy) status: StatusCode,
-    pub(in crate::proxy) version: Version,
+pub struct Head {
+    /// The status code.
+    pub status: StatusCode,
+    /// HTTP/1.0 or 1.1.
+    pub version: Version,
 }
 
 /// Why a head cannot be passed on.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub(in crate::proxy) enum HeadError {
+pub enum HeadError {
+    /// It is not HTTP.
     #[error("its response head is malformed: {0}")]
     Malformed(httparse::Error),
+    /// A part of it is not what it has to be.
     #[error("its response head is malformed: {0}")]
     Field(&'static str),
+    /// Its end does not come.
     #[error("its response head is longer than {MAX_HEAD} bytes")]
     TooLong,
+    /// Where the body ends is in doubt.
     #[error("its response has a Content-Length that can be read in two ways")]
     AmbiguousLength,
+    /// We speak `chunked` and nothing else.
     #[error("its response has a Transfer-Encoding other than chunked")]
     UnknownCoding,
 }
@@ -52,7 +59,7 @@ type Places = Vec<(HeaderName, Range<usize>)>;
 
 /// Reads heads. Kept by the connection.
 #[derive(Debug, Default)]
-pub(super) struct Reader {
+pub struct Reader {
     /// Allocated once.
     places: Places,
     /// Bytes of a head whose end is not among them. They are not parsed again before it is here: a server that sends a long head byte
@@ -61,12 +68,11 @@ pub(super) struct Reader {
 }
 
 impl Reader {
-    /// Takes a head off the front of what was received; `None` if its end is not there yet.
-    pub(super) fn take(
-        &mut self,
-        received: &mut BytesMut,
-        fields: &mut Fields,
-    ) -> Result<Option<Head>, HeadError> {
+    /// Takes a head off the front of what was received; `None` if its end is not there yet. `fields` is emptied before.
+    ///
+    /// # Errors
+    /// [`HeadError`] for a head that is malformed or too long.
+    pub fn take(&mut self, received: &mut BytesMut, fields: &mut Fields) -> Result<Option<Head>, HeadError> {
         fields.clear();
         let parsed = if self.endless == 0 || has_empty_line(received, self.endless) {
             self.places.clear();

@@ -8,7 +8,7 @@
 mod chunked;
 mod connection;
 mod download;
-mod head;
+pub mod head;
 mod upload;
 
 pub(super) use connection::{Cause, Connection, Deadline, Failure, Tunnelled};
