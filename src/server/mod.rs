@@ -10,4 +10,4 @@ mod watch;
 mod worker;
 
 pub use accept::{BindError, bind};
-pub use worker::{Workers, WorkersError};
+pub use worker::{Workers, WorkersError, serve};

@@ -1,21 +1,23 @@
 //! Worker threads: each has a runtime, listening sockets and connections of its own.
 
 use std::io;
-use std::net::TcpListener as StdListener;
+use std::net::{SocketAddr, TcpListener as StdListener};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread::JoinHandle;
 use std::time::Duration;
 
-use tokio::net::TcpListener;
+use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Builder;
 use tokio::sync::{Semaphore, mpsc};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
 use super::accept::accept;
+use super::connection;
 use super::watch::{Command, Patience, Registry, TICK};
 use crate::clock;
 use crate::gateway::Worker;
+use crate::peer::PeerAddr;
 use crate::shutdown::Signal;
 
 /// Host names that one worker looks up at the same time; a resolver that hangs must not cost hundreds of threads.
@@ -32,6 +34,16 @@ pub(super) struct Context {
 }
 
 impl Context {
+    fn new(worker: Arc<Worker>, alive: mpsc::WeakSender<()>) -> Self {
+        Self {
+            worker,
+            registry: Arc::default(),
+            in_hyper: AtomicUsize::new(0),
+            draining: AtomicBool::new(false),
+            alive,
+        }
+    }
+
     pub(super) fn worker(&self) -> &Arc<Worker> {
         &self.worker
     }
@@ -107,15 +119,19 @@ impl Workers {
     }
 }
 
+/// Serves one client connection of `worker` to its end on the caller's runtime, just as a worker's thread serves those that it has
+/// accepted. Without that thread nobody looks after a client that is slow or idle.
+pub async fn serve(stream: TcpStream, peer: SocketAddr, worker: Arc<Worker>) {
+    let (alive, _all_gone) = mpsc::channel(1);
+    let context = Context::new(worker, alive.downgrade());
+    if let Ok(place) = Arc::new(Semaphore::new(1)).acquire_owned().await {
+        connection::serve(stream, PeerAddr(peer), place, Arc::new(context)).await;
+    }
+}
+
 async fn run(worker: Arc<Worker>, sockets: Vec<StdListener>, places: Arc<Semaphore>, mut signal: Signal) {
     let (alive, mut all_gone) = mpsc::channel(1);
-    let context = Arc::new(Context {
-        worker,
-        registry: Arc::default(),
-        in_hyper: AtomicUsize::new(0),
-        draining: AtomicBool::new(false),
-        alive: alive.downgrade(),
-    });
+    let context = Arc::new(Context::new(worker, alive.downgrade()));
     let mut accepting = Vec::new();
     for socket in sockets {
         match TcpListener::from_std(socket) {
