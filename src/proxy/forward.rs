@@ -34,7 +34,7 @@ pub struct Way<'a> {
     pub interim: Option<&'a Interim>,
     /// 128 random bits for a new trace.
     pub new_trace: u128,
-    /// When the request came.
+    /// When it was decided that the upstream gets the request: now.
     pub now: Instant,
 }
 
