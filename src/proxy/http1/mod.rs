@@ -15,3 +15,6 @@ pub(super) use connection::{Cause, Connection, Deadline, Failure, Tunnelled};
 pub(super) use download::{Download, Settle};
 pub(super) use head::{Fields, Head, Length, Meaning};
 pub(super) use upload::{Framing, Upload};
+
+#[cfg(test)]
+mod tests;

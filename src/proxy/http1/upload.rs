@@ -42,7 +42,7 @@ pub(in crate::proxy) struct Upload {
     at: usize,
     /// A large piece of the body; goes after `out`.
     piece: Bytes,
-    /// The end of the chunk that `piece` is; goes after it.
+    /// The end of the chunk that `piece` is; goes after it, and before anything else is put into `out`.
     tail: &'static [u8],
     framing: Framing,
     /// What has yet to come of it.
@@ -183,6 +183,7 @@ impl Upload {
         }
         while let Some(body) = &mut self.body
             && self.piece.is_empty()
+            && self.tail.is_empty()
             && self.out.len() < SMALL
         {
             let frame = ready!(Pin::new(&mut *body).poll_frame(cx)).transpose().map_err(UploadError::Body)?;
