@@ -2,14 +2,13 @@
 
 use std::pin::Pin;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU8, AtomicU64, Ordering};
 use std::task::{Context, Poll, ready};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Version};
+use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
-use hyper::body::Incoming;
 use tokio::time::{Sleep, sleep};
 
 /// Why a body broke off.
@@ -33,9 +32,9 @@ pub enum BodyError {
     /// The client gave the request up: in HTTP/2 it can end the stream without ending the body.
     #[error("the client reset the stream before the end of the request body")]
     Reset,
-    /// The connection broke, or what came over it was not HTTP.
-    #[error("the body broke off")]
-    Broken(#[source] hyper::Error),
+    /// The client's connection broke, or what came over it was not HTTP.
+    #[error("the request body broke off: {0}")]
+    Broken(#[source] Box<dyn std::error::Error + Send + Sync>),
 }
 
 /// What became of a request body, for those who answer while it is still being sent.
@@ -44,7 +43,6 @@ pub struct Meter {
     bytes: AtomicU64,
     limit: u64,
     fault: AtomicU8,
-    ended: AtomicBool,
 }
 
 /// How a request body failed.
@@ -68,12 +66,6 @@ impl Meter {
         self.bytes.load(Ordering::Relaxed)
     }
 
-    /// Whether the last byte of the body was handed over.
-    #[must_use]
-    pub fn has_ended(&self) -> bool {
-        self.ended.load(Ordering::Relaxed)
-    }
-
     /// How the body failed, if it did.
     #[must_use]
     pub fn fault(&self) -> Option<BodyFault> {
@@ -93,9 +85,7 @@ pub type TrailerFilter = Arc<dyn Fn(&mut HeaderMap) + Send + Sync>;
 pub struct RequestBody(Option<Box<Streaming>>);
 
 struct Streaming {
-    incoming: Incoming,
-    /// Whether a body that is over says so: hyper takes a reset with `NO_ERROR` for an end.
-    must_end: bool,
+    incoming: Stream,
     patience: Duration,
     /// Armed only while we wait, so that a body which is already here costs no timer.
     silence: Option<Pin<Box<Sleep>>>,
@@ -110,21 +100,11 @@ impl RequestBody {
         Self(None)
     }
 
-    /// Wraps what hyper receives with a request of this version: at most `limit` bytes, with no silence longer than `patience`.
+    /// What comes from a client: at most `limit` bytes, with no silence longer than `patience`.
     #[must_use]
-    pub fn new(
-        incoming: Incoming,
-        version: Version,
-        limit: u64,
-        patience: Duration,
-        trailers: TrailerFilter,
-    ) -> Self {
-        if incoming.is_end_stream() {
-            return Self::empty();
-        }
+    pub fn new(incoming: Stream, limit: u64, patience: Duration, trailers: TrailerFilter) -> Self {
         let meter = Arc::new(Meter { limit, ..Meter::default() });
-        let must_end = version == Version::HTTP_2;
-        Self(Some(Box::new(Streaming { incoming, must_end, patience, silence: None, trailers, meter })))
+        Self(Some(Box::new(Streaming { incoming, patience, silence: None, trailers, meter })))
     }
 
     /// The meter, which outlives the body. `None` if there is no body.
@@ -179,15 +159,9 @@ impl Streaming {
             return Poll::Ready(Some(Err(self.fail(2, BodyError::Stalled(self.patience)))));
         };
         self.silence = None;
-        if next.is_none() || self.incoming.is_end_stream() {
-            self.meter.ended.store(true, Ordering::Relaxed);
-        }
         Poll::Ready(match next {
-            None if self.must_end && !self.incoming.is_end_stream() => {
-                Some(Err(self.fail(3, BodyError::Reset)))
-            }
             None => None,
-            Some(Err(error)) => Some(Err(self.fail(3, BodyError::Broken(error)))),
+            Some(Err(error)) => Some(Err(self.fail(3, error))),
             Some(Ok(frame)) => Some(self.admit(frame)),
         })
     }
@@ -213,7 +187,7 @@ impl Streaming {
     }
 }
 
-/// A stream that a response body comes from.
+/// A body as it comes, from a client or an upstream.
 pub type Stream = Box<dyn Body<Data = Bytes, Error = BodyError> + Send + Unpin>;
 
 /// A response body.

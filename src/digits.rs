@@ -65,6 +65,18 @@ fn ipv4(out: &mut Vec<u8>, address: Ipv4Addr) {
     }
 }
 
+/// Reads digits and nothing else: no sign, no blank, at least one.
+#[must_use]
+pub fn parse_decimal(text: &[u8]) -> Option<u64> {
+    if text.is_empty() {
+        return None;
+    }
+    text.iter().try_fold(0_u64, |number, digit| {
+        let digit = digit.is_ascii_digit().then(|| u64::from(digit - b'0'))?;
+        number.checked_mul(10)?.checked_add(digit)
+    })
+}
+
 #[cfg(test)]
 mod tests {
     use std::fmt::Display;

@@ -42,6 +42,7 @@ pub mod body;
 pub mod causes;
 pub mod clock;
 pub mod digits;
+pub mod http1;
 pub mod id;
 pub mod interim;
 pub mod name;

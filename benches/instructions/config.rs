@@ -63,5 +63,6 @@ pub(crate) fn inbound(config: &Config, fields: Vec<(HeaderName, HeaderValue)>) -
     };
     let limits = Limits::new(&config.server);
     let id = RequestId::accept_or_make(&head.headers, arrival, &limits, &IdSource::new(1));
-    Inbound::parse(arrival, head, id, &limits).unwrap_or_else(|malformed| panic!("{}", malformed.reject))
+    Inbound::parse(arrival, Box::new(head), id, &limits)
+        .unwrap_or_else(|malformed| panic!("{}", malformed.reject))
 }

@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::fmt;
 use std::net::SocketAddr;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::{AtomicU32, Ordering};
 
 use crate::interim::Interim;
 use crate::peer::PeerAddr;
@@ -29,12 +29,6 @@ pub struct Connection {
     owed: AtomicU32,
     /// Times that a response body went on, modulo 2³².
     moved: AtomicU32,
-    /// Whether a response is under way that only the end of the connection ends.
-    open_ended: AtomicBool,
-    /// Whether the last exchange ended before the request's body did.
-    unread_body: AtomicBool,
-    /// Whether the last request was answered before the end of its body, which the client may still be sending.
-    early_answer: AtomicBool,
     _lease: Box<dyn Any + Send + Sync>,
 }
 
@@ -49,19 +43,7 @@ impl Connection {
     ) -> Self {
         let interim = (protocol == Protocol::Http1).then(Interim::default);
         let (in_flight, served, owed, moved) = Default::default();
-        Self {
-            peer,
-            local,
-            interim,
-            in_flight,
-            served,
-            owed,
-            moved,
-            open_ended: AtomicBool::new(false),
-            unread_body: AtomicBool::new(false),
-            early_answer: AtomicBool::new(false),
-            _lease: lease,
-        }
+        Self { peer, local, interim, in_flight, served, owed, moved, _lease: lease }
     }
 
     /// The client's end.
@@ -105,36 +87,6 @@ impl Connection {
     #[must_use]
     pub fn moved(&self) -> u32 {
         self.moved.load(Ordering::Relaxed)
-    }
-
-    /// Whether the client would take an orderly end of the connection for the end of a response that has not ended.
-    #[must_use]
-    pub fn is_open_ended(&self) -> bool {
-        self.open_ended.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn set_open_ended(&self, value: bool) {
-        self.open_ended.store(value, Ordering::Relaxed);
-    }
-
-    /// Whether the last exchange ended before the body of its request did, which may still be on its way to an upstream.
-    #[must_use]
-    pub fn has_unread_body(&self) -> bool {
-        self.unread_body.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn set_unread_body(&self, value: bool) {
-        self.unread_body.store(value, Ordering::Relaxed);
-    }
-
-    /// Whether the client may still be sending a body that nobody wants, and has not yet read the answer.
-    #[must_use]
-    pub fn has_early_answer(&self) -> bool {
-        self.early_answer.load(Ordering::Relaxed)
-    }
-
-    pub(super) fn set_early_answer(&self, value: bool) {
-        self.early_answer.store(value, Ordering::Relaxed);
     }
 
     /// A response body has handed something over, and waits for the client to take it.

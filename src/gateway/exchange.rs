@@ -12,6 +12,7 @@ use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, Response, StatusCode, Version, header};
 use http_body::{Body, Frame, SizeHint};
+use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::connection::Connection;
 use super::worker::View;
@@ -62,7 +63,7 @@ enum Seen {
     /// Nothing yet.
     Nothing,
     /// It is refused before it means anything.
-    Malformed(Box<(Parts, RequestId)>),
+    Malformed(Box<(Box<Parts>, RequestId)>),
     /// What it means.
     Inbound(Arc<Inbound>),
 }
@@ -121,6 +122,11 @@ impl Exchange {
         }))
     }
 
+    /// Over what and when the request came.
+    pub(super) fn arrival(&self) -> Arrival {
+        self.0.arrival
+    }
+
     /// A token is asked for.
     pub(super) fn note_authentication(&mut self) {
         self.0.authenticates = true;
@@ -164,10 +170,14 @@ impl Exchange {
         self.0.first_byte = Some(answered.saturating_duration_since(self.0.started));
     }
 
-    /// The response begins.
-    pub(super) fn respond(mut self, mut response: Response<ResponseBody>) -> Response<Tracked> {
+    /// The response begins. With a tunnel the exchange goes on until that has ended.
+    pub(super) fn respond(
+        mut self,
+        mut response: Response<ResponseBody>,
+        tunnel: Option<Box<Tunnel>>,
+    ) -> Response<Tracked> {
         self.begin_response(&mut response);
-        Tracked::begin(self, response)
+        Tracked::begin(self, response, tunnel)
     }
 
     /// The response is a refusal.
@@ -184,26 +194,7 @@ impl Exchange {
         let response = reject.response(form, id);
         state.reason = Some(text);
         state.refused = Some(reject.code());
-        self.respond(response)
-    }
-
-    /// The response is a `101`; the exchange goes on until the WebSocket has ended.
-    pub(super) fn respond_and_tunnel(
-        mut self,
-        mut response: Response<ResponseBody>,
-        tunnel: Tunnel,
-    ) -> Response<Tracked> {
-        self.begin_response(&mut response);
-        tokio::spawn(async move {
-            match tunnel.run().await {
-                Ok(traffic) => {
-                    (self.0.tunnelled, self.0.sent) = (traffic.received, traffic.sent);
-                    self.0.complete = true;
-                }
-                Err(error) => self.0.reason = Some(format!("tunnel: {error}")),
-            }
-        });
-        response.map(|body| Tracked { body, exchange: None, owes: false })
+        self.respond(response, None)
     }
 
     fn begin_response(&mut self, response: &mut Response<ResponseBody>) {
@@ -221,7 +212,6 @@ impl Exchange {
 impl Drop for Exchange {
     fn drop(&mut self) {
         let state = &self.0;
-        state.connection.set_unread_body(state.received.as_ref().is_some_and(|meter| !meter.has_ended()));
         state.connection.end();
         let recorder = state.view.recorder();
         let access = state.view.access().filter(|_| !state.is_probe());
@@ -321,23 +311,49 @@ impl State {
 pub struct Tracked {
     body: ResponseBody,
     exchange: Option<Exchange>,
+    tunnel: Option<Box<Tunnel>>,
     /// Whether the client has yet to take what it was given last. Only an HTTP/2 client can be slow without our socket noticing.
     owes: bool,
 }
 
+/// What follows on a connection after `101 Switching Protocols`.
+pub struct Switched {
+    tunnel: Box<Tunnel>,
+    exchange: Exchange,
+}
+
+impl Switched {
+    /// Carries bytes between the client and the upstream until both have finished.
+    pub async fn run(mut self, client: impl AsyncRead + AsyncWrite + Unpin) {
+        let state = &mut *self.exchange.0;
+        match self.tunnel.run(client).await {
+            Ok(traffic) => {
+                (state.tunnelled, state.sent) = (traffic.received, traffic.sent);
+                state.complete = true;
+            }
+            Err(error) => state.reason = Some(format!("tunnel: {error}")),
+        }
+    }
+}
+
 impl Tracked {
-    fn begin(exchange: Exchange, response: Response<ResponseBody>) -> Response<Self> {
+    fn begin(
+        exchange: Exchange,
+        response: Response<ResponseBody>,
+        tunnel: Option<Box<Tunnel>>,
+    ) -> Response<Self> {
         let state = &exchange.0;
-        let has_body = !response.body().is_end_stream();
-        // HTTP/1.0 ends a body of unknown length by closing, and so would a body that breaks off (RFC 9112 §8).
-        state.connection.set_open_ended(
-            has_body && state.version == Version::HTTP_10 && response.body().size_hint().exact().is_none(),
-        );
-        let owes = has_body && state.version == Version::HTTP_2;
+        let owes = state.version == Version::HTTP_2 && !response.body().is_end_stream();
         if owes {
             state.connection.owe();
         }
-        response.map(|body| Self { body, exchange: Some(exchange), owes })
+        response.map(|body| Self { body, exchange: Some(exchange), tunnel, owes })
+    }
+
+    /// Takes what follows after this response if it is a `101`.
+    pub fn take_switched(&mut self) -> Option<Switched> {
+        let tunnel = self.tunnel.take()?;
+        Some(Switched { tunnel, exchange: self.exchange.take()? })
     }
 
     fn settle(&mut self) {
@@ -392,9 +408,6 @@ impl Drop for Tracked {
             let state = &mut exchange.0;
             // The answer to HEAD is complete without its body.
             state.complete = self.body.is_end_stream() || state.method == Method::HEAD;
-            if state.complete {
-                state.connection.set_open_ended(false);
-            }
         }
     }
 }

@@ -10,57 +10,61 @@ mod worker;
 
 use std::sync::Arc;
 
-use http::{Request, Response, Version};
+use http::request::Parts;
+use http::{Method, Request, Response, Version};
 use http_body::Body;
-use hyper::body::Incoming;
-use hyper::upgrade::OnUpgrade;
 
 pub use connection::{Connection, Protocol};
-pub use exchange::Tracked;
+pub use exchange::{Switched, Tracked};
 pub use snapshot::{Shared, Snapshot};
 pub use worker::{View, Worker};
 
 use crate::auth::{self, Authenticator};
-use crate::body::{RequestBody, ResponseBody};
+use crate::body::{RequestBody, ResponseBody, Stream};
 use crate::clock;
 use crate::config::Target;
 use crate::gateway::exchange::Exchange;
-use crate::inbound::{Arrival, Inbound, RequestId};
-use crate::proxy::{self, Forwarded, Rest, Tunnel, Way};
+use crate::inbound::{Arrival, Inbound, Malformed, RequestId};
+use crate::proxy::{self, Forwarded, Tunnel, Way};
 use crate::reject::Reject;
 
 /// Answers one request. Never fails: a refusal is a response too.
 pub async fn handle(
-    worker: Arc<Worker>,
-    connection: Arc<Connection>,
-    request: Request<Incoming>,
+    worker: &Arc<Worker>,
+    connection: &Arc<Connection>,
+    head: Box<Parts>,
+    body: Option<Stream>,
 ) -> Response<Tracked> {
     let view = worker.view();
     let arrival = Arrival { peer: connection.peer(), local: connection.local(), time: clock::now() };
-    let mut exchange = Exchange::begin(&view, &connection, arrival, request.method(), request.version());
-    if let Some(interim) = connection.interim() {
-        interim.open();
-    }
-    let has_body = !request.body().is_end_stream();
-    let outcome = serve(&worker, &view, &connection, request, arrival, &mut exchange).await;
-    if let Some(interim) = connection.interim() {
-        interim.close();
-    }
-    let unread = outcome.as_ref().map_or(true, |served| served.early);
-    connection.set_early_answer(has_body && unread);
-    match outcome {
-        Ok(Served { response, tunnel: None, .. }) => exchange.respond(response),
-        Ok(Served { response, tunnel: Some(tunnel), .. }) => exchange.respond_and_tunnel(response, tunnel),
+    let mut exchange = Exchange::begin(&view, connection, arrival, &head.method, head.version);
+    match serve(worker, &view, connection, head, body, &mut exchange).await {
+        Ok(Served { response, tunnel }) => exchange.respond(response, tunnel),
         Err(reject) => exchange.refuse(&reject),
     }
+}
+
+/// Answers what its connection could not read as a request.
+#[must_use]
+pub fn refuse(worker: &Arc<Worker>, connection: &Arc<Connection>, reject: Reject) -> Response<Tracked> {
+    let view = worker.view();
+    let arrival = Arrival { peer: connection.peer(), local: connection.local(), time: clock::now() };
+    let head = Box::new(Request::new(()).into_parts().0);
+    let request_id = RequestId::accept_or_make(&head.headers, arrival, &view.snapshot.limits, worker.ids());
+    let mut exchange = Exchange::begin(&view, connection, arrival, &unread_method(), head.version);
+    let reject = exchange.note_malformed(Malformed { reject, head, request_id });
+    exchange.refuse(&reject)
+}
+
+/// Stands in the log where a method could not be read.
+fn unread_method() -> Method {
+    Method::from_bytes(b"-").unwrap_or_default()
 }
 
 /// What the path of a request ends with.
 struct Served {
     response: Response<ResponseBody>,
-    tunnel: Option<Tunnel>,
-    /// Whether the response came before the end of the request.
-    early: bool,
+    tunnel: Option<Box<Tunnel>>,
 }
 
 /// The path of a request.
@@ -68,13 +72,11 @@ async fn serve(
     worker: &Worker,
     view: &View,
     connection: &Connection,
-    request: Request<Incoming>,
-    arrival: Arrival,
+    head: Box<Parts>,
+    body: Option<Stream>,
     exchange: &mut Exchange,
 ) -> Result<Served, Reject> {
-    let snapshot = &*view.snapshot;
-    let (mut head, body) = request.into_parts();
-    let upgrade = head.extensions.remove::<OnUpgrade>();
+    let (snapshot, arrival) = (&*view.snapshot, exchange.arrival());
     let id = RequestId::accept_or_make(&head.headers, arrival, &snapshot.limits, worker.ids());
     let inbound = Inbound::parse(arrival, head, id, &snapshot.limits);
     let inbound = Arc::new(inbound.map_err(|malformed| exchange.note_malformed(*malformed))?);
@@ -95,16 +97,17 @@ async fn serve(
         Ok(caller)
     })?;
 
-    let body = admit_body(body, inbound.head.version, permit.route().max_body, snapshot)?;
+    let body = admit_body(body, permit.route().max_body, snapshot)?;
     exchange.note_body(&body);
 
     match permit.target() {
         Target::Local(endpoint) => {
-            let response = local::serve(endpoint, permit, &inbound, body, snapshot).await?;
-            Ok(Served { response, tunnel: None, early: false })
+            // In a box: the path of a request that is forwarded has no room for it.
+            let response = Box::pin(local::serve(endpoint, permit, &inbound, body, snapshot)).await?;
+            Ok(Served { response, tunnel: None })
         }
         Target::Upstream(_) if proxy::is_for_this_hop(inbound.method(), inbound.headers()) => {
-            Ok(Served { response: local::last_hop(permit), tunnel: None, early: false })
+            Ok(Served { response: local::last_hop(permit), tunnel: None })
         }
         Target::Upstream(index) => {
             let upstream = view.upstream(index)?;
@@ -117,24 +120,19 @@ async fn serve(
                 new_trace: worker.ids().random(),
                 now: exchange.note_forwarding(index),
             };
-            let rest = Rest { body, upgrade };
-            let Forwarded { response, server, answered, tunnel, early } =
-                proxy::forward(permit, &inbound, rest, way).await?;
+            let Forwarded { response, server, answered, tunnel } =
+                proxy::forward(permit, &inbound, body, way).await?;
             exchange.note_server(server, answered);
-            Ok(Served { response, tunnel, early })
+            Ok(Served { response, tunnel })
         }
     }
 }
 
 /// Bounds the body. One that says itself that it is too long is refused before a byte of it is read.
-fn admit_body(
-    body: Incoming,
-    version: Version,
-    limit: u64,
-    snapshot: &Snapshot,
-) -> Result<RequestBody, Reject> {
+fn admit_body(body: Option<Stream>, limit: u64, snapshot: &Snapshot) -> Result<RequestBody, Reject> {
+    let Some(body) = body else { return Ok(RequestBody::empty()) };
     if body.size_hint().lower() > limit {
         return Err(Reject::BodyTooLarge { limit });
     }
-    Ok(RequestBody::new(body, version, limit, snapshot.body_timeout, snapshot.trailers.clone()))
+    Ok(RequestBody::new(body, limit, snapshot.body_timeout, snapshot.trailers.clone()))
 }

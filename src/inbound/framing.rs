@@ -1,10 +1,9 @@
 //! Framing that the HTTP parser lets through but that another parser behind us could read in another way (RFC 9112 §6, §11.2).
-//!
-//! hyper refuses most of it on its own; the raw-socket tests of group S say where.
 
 use http::request::Parts;
 use http::{HeaderMap, HeaderName, Version, header};
 
+use crate::http1::{Ambiguous, Length};
 use crate::reject::Reject;
 
 /// Refuses a head whose message length or expectation could be read in two ways.
@@ -14,8 +13,7 @@ pub(super) fn check(head: &Parts) -> Result<(), Reject> {
         *name == header::TRANSFER_ENCODING || *name == header::CONTENT_LENGTH || *name == header::EXPECT
     };
     if head.headers.keys().any(is_framing) {
-        transfer_encoding(head)?;
-        content_length(&head.headers)?;
+        length(head)?;
         expectation(&head.headers)?;
     }
     if head.version == Version::HTTP_2 && has_connection_fields(&head.headers) {
@@ -24,28 +22,13 @@ pub(super) fn check(head: &Parts) -> Result<(), Reject> {
     Ok(())
 }
 
-/// `chunked`, once, or nothing: we do not speak the other codings, and a list invites a second reading (RFC 9112 §6.1).
-/// With `Content-Length` beside it the request is refused rather than repaired.
-fn transfer_encoding(head: &Parts) -> Result<(), Reject> {
-    let mut lines = head.headers.get_all(header::TRANSFER_ENCODING).iter();
-    let Some(coding) = lines.next() else { return Ok(()) };
-    if lines.next().is_some() || !coding.as_bytes().eq_ignore_ascii_case(b"chunked") {
-        return Err(Reject::UnknownTransferCoding);
-    }
-    if head.headers.contains_key(header::CONTENT_LENGTH) {
-        return Err(Reject::BadRequest("the request has both Transfer-Encoding and Content-Length"));
-    }
-    Ok(())
-}
-
-/// One line of digits. hyper accepts a repetition of the same value; a backend might not.
-fn content_length(headers: &HeaderMap) -> Result<(), Reject> {
-    let mut lines = headers.get_all(header::CONTENT_LENGTH).iter();
-    let Some(length) = lines.next() else { return Ok(()) };
-    if lines.next().is_some() || !length.as_bytes().iter().all(u8::is_ascii_digit) {
-        return Err(Reject::BadRequest("Content-Length must be given once, in digits"));
-    }
-    Ok(())
+fn length(head: &Parts) -> Result<(), Reject> {
+    Length::of_request(head.version, &head.headers).map(drop).map_err(|ambiguous| match ambiguous {
+        Ambiguous::Coding => Reject::UnknownTransferCoding,
+        Ambiguous::OldCoding => Reject::BadRequest("HTTP/1.0 has no Transfer-Encoding"),
+        Ambiguous::Both => Reject::BadRequest("the request has both Transfer-Encoding and Content-Length"),
+        Ambiguous::Length => Reject::BadRequest("Content-Length must be given once, in digits"),
+    })
 }
 
 /// RFC 9110 §10.1.1: the only expectation there is.
@@ -97,7 +80,7 @@ mod tests {
                 && !refused(&[(te, "Chunked")])
                 && !refused(&[(cl, "5")])
         );
-        let cases: [&[(&str, &str)]; 9] = [
+        let cases: [&[(&str, &str)]; 11] = [
             &[(te, "chunked"), (cl, "5")],
             &[(te, "gzip, chunked")],
             &[(te, "chunked, chunked")],
@@ -107,6 +90,8 @@ mod tests {
             &[(cl, "5"), (cl, "5")],
             &[(cl, "5, 5")],
             &[(cl, "+5")],
+            &[(cl, "")],
+            &[(cl, "18446744073709551616")],
         ];
         for case in cases {
             assert!(refused(case), "{case:?}");

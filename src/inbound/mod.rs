@@ -68,7 +68,7 @@ pub struct Arrival {
 #[derive(Debug)]
 pub struct Inbound {
     /// Method, version and header fields as they came. The URI in it is no longer looked at: see `path` and `host`.
-    pub head: Parts,
+    pub head: Box<Parts>,
     path: CleanPath,
     authority: Authority,
     chain: ForwardedChain,
@@ -81,7 +81,7 @@ pub struct Malformed {
     /// Why.
     pub reject: Reject,
     /// As it came.
-    pub head: Parts,
+    pub head: Box<Parts>,
     /// Its id.
     pub request_id: RequestId,
 }
@@ -93,7 +93,7 @@ impl Inbound {
     /// [`Malformed`] with status 400, 414, 417, 421 or 501; nothing of the request has been acted on.
     pub fn parse(
         arrival: Arrival,
-        head: Parts,
+        head: Box<Parts>,
         request_id: RequestId,
         limits: &Limits,
     ) -> Result<Self, Box<Malformed>> {

@@ -5,17 +5,17 @@ use std::time::Instant;
 
 use http::{HeaderMap, Method, Response, StatusCode, Version, header};
 use http_body::Body;
-use hyper::upgrade::OnUpgrade;
 
 use super::answer::answer;
 use super::balance::Upstream;
 use super::headers::{Authorization, HeaderPolicy, RequestHead, Switch, asks_for_websocket};
-use super::http1::{Cause, Deadline, Failure, Fields, Framing, Upload};
+use super::http1::{Cause, Deadline, Failure, Fields, Upload};
 use super::pick::{Picked, pick};
 use super::upgrade::Tunnel;
 use crate::auth::Permit;
 use crate::body::{BodyFault, Meter, RequestBody, ResponseBody, TrailerFilter};
 use crate::clock;
+use crate::http1::Framing;
 use crate::inbound::Inbound;
 use crate::interim::Interim;
 use crate::reject::Reject;
@@ -38,14 +38,6 @@ pub struct Way<'a> {
     pub now: Instant,
 }
 
-/// What a client sends after the head of its request.
-pub struct Rest {
-    /// The body.
-    pub body: RequestBody,
-    /// The client's side of another protocol, if it asks for one.
-    pub upgrade: Option<OnUpgrade>,
-}
-
 /// An upstream's answer.
 pub struct Forwarded {
     /// For the client.
@@ -55,9 +47,7 @@ pub struct Forwarded {
     /// When the head of the answer was here.
     pub answered: Instant,
     /// The WebSocket that begins after this response.
-    pub tunnel: Option<Tunnel>,
-    /// Whether the answer came before the end of the request, which the client may still be sending.
-    pub early: bool,
+    pub tunnel: Option<Box<Tunnel>>,
 }
 
 /// Forwards. The permit is the proof that this request may pass, and it is used up.
@@ -67,14 +57,12 @@ pub struct Forwarded {
 pub async fn forward(
     permit: Permit<'_>,
     inbound: &Inbound,
-    rest: Rest,
+    body: RequestBody,
     way: Way<'_>,
 ) -> Result<Forwarded, Reject> {
-    let Rest { body, upgrade } = rest;
     let meter = body.meter();
     let Sketch { head, framing, expects, switch } =
         sketch(&permit, inbound, &body, way.policy, way.new_trace)?;
-    let upgrade = upgrade.filter(|_| switch == Switch::WebSocket);
     let mut upload = Upload::new(head, framing, body, expects);
     let mut interim = |status: StatusCode, fields: Fields| {
         if let Some(interim) = way.interim {
@@ -89,7 +77,7 @@ pub async fn forward(
         let mut deadline = Deadline::new(start, way.upstream.settings().response_timeout);
         let failure =
             match connection.exchange(inbound.method(), &mut upload, &mut deadline, &mut interim).await {
-                Ok(head) => return answer(head, connection, server, upload, upgrade, way),
+                Ok(head) => return answer(head, connection, server, upload, switch, way),
                 Err(failure) => failure,
             };
         // A server may close an idle connection at the moment in which it is used again: the request is sent once more, if nothing

@@ -11,7 +11,7 @@ mod pool;
 mod upgrade;
 
 pub use balance::{Upstream, UpstreamSet};
-pub use forward::{Forwarded, Rest, Way, forward, preview};
+pub use forward::{Forwarded, Way, forward, preview};
 pub use headers::{HeaderPolicy, is_for_this_hop};
 pub use http1::head;
 pub use upgrade::Tunnel;

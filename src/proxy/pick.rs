@@ -25,7 +25,8 @@ pub(super) async fn pick(upstream: &Upstream, now: Instant) -> Result<Picked, Re
             server.note_pick();
             return Ok(Picked { server: server.clone(), connection, reused: true });
         }
-        match connect(server, upstream.settings().connect_timeout).await {
+        // In a box: most requests find a connection, and have no room for this.
+        match Box::pin(connect(server, upstream.settings().connect_timeout)).await {
             Ok(connection) => {
                 server.note_pick();
                 return Ok(Picked { server: server.clone(), connection, reused: false });

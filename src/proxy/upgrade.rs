@@ -1,9 +1,9 @@
 //! WebSockets: bytes in both directions after the upstream's `101` (RFC 6455 §4.2.2), and not before.
 
+use std::io;
+
 use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
-use hyper::upgrade::OnUpgrade;
-use hyper_util::rt::TokioIo;
-use tokio::io::copy_bidirectional;
+use tokio::io::{AsyncRead, AsyncWrite, copy_bidirectional};
 
 use super::headers::{HeaderPolicy, asks_for_websocket};
 use super::http1::{Connection, Fields, Tunnelled};
@@ -12,7 +12,6 @@ use crate::reject::Reject;
 
 /// A WebSocket between a client and an upstream, about to begin.
 pub struct Tunnel {
-    client: OnUpgrade,
     upstream: Tunnelled,
 }
 
@@ -26,27 +25,27 @@ pub struct Traffic {
 }
 
 impl Tunnel {
-    /// Carries bytes until both sides have finished, or one has broken off.
+    /// Carries bytes between the client and the upstream until both have finished, or one has broken off.
     ///
     /// # Errors
     /// What broke, for the log.
-    pub async fn run(self) -> Result<Traffic, Box<dyn std::error::Error + Send + Sync>> {
-        let mut client = TokioIo::new(self.client.await?);
-        let mut upstream = self.upstream;
-        let (received, sent) = copy_bidirectional(&mut client, &mut upstream.stream).await?;
+    pub async fn run(mut self, mut client: impl AsyncRead + AsyncWrite + Unpin) -> io::Result<Traffic> {
+        let (received, sent) = copy_bidirectional(&mut client, &mut self.upstream.stream).await?;
         Ok(Traffic { received, sent })
     }
 }
 
-/// Takes the upstream's `101`: it must be for a WebSocket, and the client must have asked for one.
+/// Takes the upstream's `101`: it must be for a WebSocket, and the client must have `asked` for one.
 pub(super) fn accept(
     mut connection: Connection,
-    client: Option<OnUpgrade>,
+    asked: bool,
     policy: &HeaderPolicy,
 ) -> Result<(Response<ResponseBody>, Tunnel), Reject> {
     let server = connection.address();
     let broke = |reason: &str| Reject::UpstreamBroke { server, reason: reason.to_owned() };
-    let client = client.ok_or_else(|| broke("it switched protocols without being asked to"))?;
+    if !asked {
+        return Err(broke("it switched protocols without being asked to"));
+    }
     let fields = std::mem::take(connection.fields());
     if !asks_for_websocket(&all(&fields)) {
         return Err(broke("it switched to a protocol that nobody asked for"));
@@ -57,7 +56,7 @@ pub(super) fn accept(
     response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
     response.headers_mut().insert(header::UPGRADE, HeaderValue::from_static("websocket"));
     let upstream = connection.into_tunnel().ok_or_else(|| broke("its connection is gone"))?;
-    Ok((response, Tunnel { client, upstream }))
+    Ok((response, Tunnel { upstream }))
 }
 
 fn all(fields: &Fields) -> HeaderMap {

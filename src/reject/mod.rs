@@ -50,6 +50,12 @@ pub enum Reject {
         /// Bytes that are allowed.
         limit: usize,
     },
+    /// The head is too long.
+    #[error("the request line and the header fields are longer than max_header_size = {limit} bytes")]
+    HeadTooLarge {
+        /// Bytes that are allowed.
+        limit: usize,
+    },
     /// Too many header fields.
     #[error("the request has more than max_headers = {limit} header fields")]
     TooManyHeaders {
@@ -143,7 +149,9 @@ impl Reject {
             Self::UnknownTransferCoding | Self::MethodRefused => StatusCode::NOT_IMPLEMENTED,
             Self::UnknownExpectation => StatusCode::EXPECTATION_FAILED,
             Self::UriTooLong { .. } => StatusCode::URI_TOO_LONG,
-            Self::TooManyHeaders { .. } => StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE,
+            Self::HeadTooLarge { .. } | Self::TooManyHeaders { .. } => {
+                StatusCode::REQUEST_HEADER_FIELDS_TOO_LARGE
+            }
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyStalled => StatusCode::REQUEST_TIMEOUT,
             Self::NoToken | Self::InvalidToken(_) => StatusCode::UNAUTHORIZED,
@@ -171,6 +179,7 @@ impl Reject {
             Self::UnknownExpectation => "unknown_expectation",
             Self::MethodRefused => "method_refused",
             Self::UriTooLong { .. } => "uri_too_long",
+            Self::HeadTooLarge { .. } => "head_too_large",
             Self::TooManyHeaders { .. } => "too_many_headers",
             Self::BodyTooLarge { .. } => "body_too_large",
             Self::BodyStalled => "body_stalled",
@@ -206,6 +215,9 @@ impl Reject {
             Self::EncodedSlash => "the path has an encoded slash".into(),
             Self::MethodRefused => "this method is not supported".into(),
             Self::UriTooLong { limit } => format!("the request target is longer than {limit} bytes").into(),
+            Self::HeadTooLarge { limit } => {
+                format!("the request line and the header fields are longer than {limit} bytes").into()
+            }
             Self::TooManyHeaders { limit } => {
                 format!("the request has more than {limit} header fields").into()
             }

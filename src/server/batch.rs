@@ -120,19 +120,20 @@ impl Write for Gathering {
 
 #[cfg(test)]
 mod tests {
-    use std::io::{IoSlice, Read as _, Write as _};
+    use std::io::{IoSlice, Read as _};
     use std::net::{TcpListener, TcpStream};
     use std::pin::Pin;
     use std::sync::Arc;
     use std::task::{Context, Poll, Waker};
 
+    use bytes::BytesMut;
     use hyper::rt::Write;
 
     use super::{Gathering, LARGE, LIMIT, Outbox, lock, split};
     use crate::clock;
     use crate::gateway::{Connection, Protocol};
     use crate::peer::PeerAddr;
-    use crate::server::io::{ClientIo, Opening};
+    use crate::server::io::ClientIo;
     use crate::server::watch::Watch;
 
     /// Runs `test` with both ends of a batch and the client's socket.
@@ -140,17 +141,15 @@ mod tests {
         let runtime = tokio::runtime::Builder::new_current_thread().enable_io().build().unwrap();
         runtime.block_on(async {
             let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-            let mut client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
-            client.write_all(b"GET").unwrap();
+            let client = TcpStream::connect(listener.local_addr().unwrap()).unwrap();
             let (stream, peer) = listener.accept().unwrap();
             stream.set_nonblocking(true).unwrap();
             let stream = tokio::net::TcpStream::from_std(stream).unwrap();
-            let opening = Opening::read(&stream).await.unwrap().unwrap();
             let local = stream.local_addr().unwrap();
             let connection = Connection::new(PeerAddr(peer), local, Protocol::Http2, Box::new(()));
             let watch = Watch::new(Arc::new(connection), Protocol::Http2, clock::monotonic());
             stream.writable().await.unwrap();
-            let (gathering, outbox) = split(ClientIo::new(stream, opening.into_bytes(), Arc::new(watch)));
+            let (gathering, outbox) = split(ClientIo::new(stream, BytesMut::new(), Arc::new(watch)));
             test(gathering, outbox, client);
         });
     }

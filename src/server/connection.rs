@@ -2,24 +2,24 @@
 
 use std::error::Error;
 use std::future::poll_fn;
-use std::pin::Pin;
+use std::io;
 use std::sync::Arc;
-use std::task::{Context as TaskContext, Poll};
+use std::task::{Context as TaskContext, Poll, ready};
 
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 
-use super::io::{ClientIo, Opening};
 use super::watch::{Command, Watch};
 use super::worker::Context;
 use super::{http1, http2};
 use crate::clock;
 use crate::gateway::{Connection, Protocol};
+use crate::http1::{Receiver, Scratch};
 use crate::observe::metrics::{self, WorkerCounters};
 use crate::peer::PeerAddr;
 
-/// Read and write buffer of one connection, at the most.
-pub(super) const MAX_BUFFER: usize = 64 * 1024;
+/// The first bytes of HTTP/2 with prior knowledge (RFC 9113 §3.4).
+const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 
 /// How a connection has ended.
 pub(super) type Ended = Result<(), Box<dyn Error + Send + Sync>>;
@@ -32,10 +32,11 @@ pub(super) async fn serve(
     context: Arc<Context>,
 ) {
     let mut counted = context.worker().counters().map(WorkerCounters::connected);
-    let patience = context.patience().header;
-    let Ok(Ok(Some(opening))) = tokio::time::timeout(patience, Opening::read(&stream)).await else { return };
     let Ok(local) = stream.local_addr() else { return };
-    let protocol = if opening.is_http2() { Protocol::Http2 } else { Protocol::Http1 };
+    let (reader, writer) = stream.into_split();
+    let mut receiver = Receiver::new(reader);
+    let opening = poll_fn(|cx| poll_opening(&mut receiver, context.scratch(), cx));
+    let Ok(Ok(protocol)) = tokio::time::timeout(context.patience().header, opening).await else { return };
     if let Some(counted) = &mut counted {
         counted.speaks(match protocol {
             Protocol::Http1 => metrics::Protocol::Http1,
@@ -49,11 +50,12 @@ pub(super) async fn serve(
     if context.is_draining() {
         watch.tell(Command::Drain);
     }
-    let io = ClientIo::new(stream, opening.into_bytes(), watch.clone());
-    // hyper's part is boxed: a connection that waits, for its first request or the next one, has no room for it.
     let result = match protocol {
-        Protocol::Http1 => http1::serve(io, &connection, &watch, &context).await,
-        Protocol::Http2 => Box::pin(http2::serve(io, connection, &watch, &context)).await,
+        Protocol::Http1 => {
+            http1::serve(receiver, writer, &connection, &watch, &context).await.map_err(Into::into)
+        }
+        // In a box: an idle connection of HTTP/1.1 has no room for it.
+        Protocol::Http2 => Box::pin(http2::serve(receiver, writer, connection, &watch, &context)).await,
     };
     if let Err(error) = result {
         // The client's fault or its network's: nothing that an operator could mend.
@@ -61,35 +63,20 @@ pub(super) async fn serve(
     }
 }
 
-/// Polls hyper's part of a connection and obeys its watch. `end` lets hyper finish what is in flight; `then` is called with the outcome
-/// of each poll.
-pub(super) async fn drive<C>(
-    watch: &Watch,
-    mut serving: Pin<&mut C>,
-    end: impl Fn(Pin<&mut C>),
-    mut then: impl FnMut(Pin<&mut C>, Poll<hyper::Result<()>>, &mut TaskContext<'_>) -> Poll<Ended>,
-) -> Ended
-where
-    C: Future<Output = hyper::Result<()>>,
-{
-    let mut draining = false;
-    let mut known = false;
-    poll_fn(|cx: &mut TaskContext<'_>| {
-        if !known {
-            watch.set_waker(cx.waker());
-            known = true;
+/// Receives until it is certain what the client speaks.
+fn poll_opening(
+    receiver: &mut Receiver,
+    scratch: &Scratch,
+    cx: &mut TaskContext<'_>,
+) -> Poll<io::Result<Protocol>> {
+    loop {
+        let count = ready!(receiver.poll_receive_by(scratch, cx))?;
+        let bytes = receiver.bytes();
+        if bytes.starts_with(PREFACE) {
+            return Poll::Ready(Ok(Protocol::Http2));
         }
-        match watch.command() {
-            Command::Serve | Command::Rest => {}
-            Command::Drain if draining => {}
-            Command::Drain => {
-                draining = true;
-                end(serving.as_mut());
-            }
-            Command::Close => return Poll::Ready(Ok(())),
+        if count == 0 || !PREFACE.starts_with(bytes) {
+            return Poll::Ready(Ok(Protocol::Http1));
         }
-        let result = serving.as_mut().poll(cx);
-        then(serving.as_mut(), result, cx)
-    })
-    .await
+    }
 }

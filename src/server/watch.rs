@@ -15,9 +15,6 @@ use crate::gateway::{Connection, Protocol};
 /// How often a worker looks. Timeouts are exact to this.
 pub(super) const TICK: Duration = Duration::from_millis(500);
 
-/// A connection that has been idle for so long leaves hyper.
-const REST_AFTER: Duration = Duration::from_millis(900);
-
 /// How long an HTTP/2 connection that has nothing in flight may take to go (RFC 9113 §6.8 asks for one round trip).
 const LEAVE: Duration = Duration::from_secs(5);
 
@@ -33,22 +30,10 @@ pub(super) struct Patience {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Command {
     Serve,
-    /// Leave hyper if nothing is in flight, and wait for the next request without its buffers. A suggestion.
-    Rest,
     /// Finish what is in flight, then close.
     Drain,
     /// Close now.
     Close,
-}
-
-/// Where an HTTP/1.1 connection is.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) enum Stay {
-    InHyper,
-    /// hyper is being taken apart, which takes no time.
-    Leaving,
-    /// Outside, waiting for the next request.
-    Resting,
 }
 
 /// One connection, watched.
@@ -61,7 +46,6 @@ pub(super) struct Watch {
     write_blocked: AtomicBool,
     writes: AtomicU32,
     command: AtomicU8,
-    stay: AtomicU8,
     waker: Mutex<Option<Waker>>,
     seen: Mutex<(Standstill, Instant)>,
 }
@@ -93,7 +77,6 @@ impl Watch {
             write_blocked: AtomicBool::new(false),
             writes: AtomicU32::new(0),
             command: AtomicU8::new(Command::Serve as u8),
-            stay: AtomicU8::new(Stay::InHyper as u8),
             waker: Mutex::new(None),
             seen: Mutex::new((Standstill::Busy, now)),
         }
@@ -113,38 +96,20 @@ impl Watch {
         }
     }
 
-    pub(super) fn take_interim(&self) -> Option<Vec<u8>> {
-        self.connection.interim().and_then(|interim| interim.take())
-    }
-
-    pub(super) fn take_interim_if_open(&self) -> Option<Vec<u8>> {
-        self.connection.interim().and_then(|interim| interim.take_if_open())
-    }
-
-    /// Whether the end of the connection must not look like the end of a response: one is under way, and its end is the connection's,
-    /// or the client has not even taken what was written.
-    pub(super) fn must_reset(&self) -> bool {
-        self.connection.is_open_ended() || self.write_blocked.load(Ordering::Relaxed)
-    }
-
-    /// Whether the client may be sending although nothing of it is here yet.
-    pub(super) fn may_be_sending(&self) -> bool {
-        self.connection.has_early_answer()
+    /// Whether the client has not taken what was written.
+    pub(super) fn is_write_blocked(&self) -> bool {
+        self.write_blocked.load(Ordering::Relaxed)
     }
 
     /// The task's waker, which does not change.
     pub(super) fn set_waker(&self, waker: &Waker) {
         *self.waker.lock().unwrap_or_else(PoisonError::into_inner) = Some(waker.clone());
-        if let Some(interim) = self.connection.interim() {
-            interim.set_waker(waker.clone());
-        }
     }
 
     pub(super) fn command(&self) -> Command {
         match self.command.load(Ordering::Relaxed) {
             0 => Command::Serve,
-            1 => Command::Rest,
-            2 => Command::Drain,
+            1 => Command::Drain,
             _ => Command::Close,
         }
     }
@@ -154,31 +119,6 @@ impl Watch {
         if let Some(waker) = &*self.waker.lock().unwrap_or_else(PoisonError::into_inner) {
             waker.wake_by_ref();
         }
-    }
-
-    /// Whether nothing is in flight in either direction, so that hyper can be taken apart. To be asked when hyper has just been polled:
-    /// a request body that was dropped unread ends the connection by then.
-    pub(super) fn can_rest(&self) -> bool {
-        self.stay.load(Ordering::Relaxed) == Stay::InHyper as u8
-            && matches!(self.standstill(), Standstill::Idle(_))
-            && self.protocol == Protocol::Http1
-            && !self.connection.is_open_ended()
-            && !self.connection.has_unread_body()
-    }
-
-    pub(super) fn set_stay(&self, stay: Stay) {
-        self.stay.store(stay as u8, Ordering::Relaxed);
-    }
-
-    /// Whether the end of hyper's connection is not the end of the client's.
-    pub(super) fn is_leaving(&self) -> bool {
-        self.stay.load(Ordering::Relaxed) == Stay::Leaving as u8
-    }
-
-    /// Takes [`Command::Rest`] back, whether it was obeyed or not.
-    pub(super) fn serve_on(&self) {
-        let (rest, serve) = (Command::Rest as u8, Command::Serve as u8);
-        let _ = self.command.compare_exchange(rest, serve, Ordering::Relaxed, Ordering::Relaxed);
     }
 
     fn look(&self, now: Instant, patience: Patience) {
@@ -200,8 +140,6 @@ impl Watch {
         drop(seen);
         if still >= limit {
             self.tell(command);
-        } else if still >= REST_AFTER && self.can_rest() {
-            self.tell(Command::Rest);
         }
     }
 

@@ -2,11 +2,12 @@
 
 use std::io;
 use std::net::{SocketAddr, TcpListener as StdListener};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, UNIX_EPOCH};
 
+use httpdate::fmt_http_date;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Builder;
 use tokio::sync::{Semaphore, mpsc};
@@ -17,6 +18,7 @@ use super::connection;
 use super::watch::{Command, Patience, Registry, TICK};
 use crate::clock;
 use crate::gateway::Worker;
+use crate::http1::Scratch;
 use crate::peer::PeerAddr;
 use crate::shutdown::Signal;
 
@@ -27,7 +29,8 @@ const MAX_RESOLVING: usize = 8;
 pub(super) struct Context {
     worker: Arc<Worker>,
     registry: Arc<Registry>,
-    in_hyper: AtomicUsize,
+    scratch: Scratch,
+    date: Mutex<Date>,
     draining: AtomicBool,
     /// Held by every connection; the worker ends when the last holder is gone.
     alive: mpsc::WeakSender<()>,
@@ -38,7 +41,8 @@ impl Context {
         Self {
             worker,
             registry: Arc::default(),
-            in_hyper: AtomicUsize::new(0),
+            scratch: Scratch::default(),
+            date: Mutex::default(),
             draining: AtomicBool::new(false),
             alive,
         }
@@ -52,9 +56,19 @@ impl Context {
         &self.registry
     }
 
-    /// The number of HTTP/1.1 connections that hyper holds.
-    pub(super) fn in_hyper(&self) -> &AtomicUsize {
-        &self.in_hyper
+    /// Where its connections read what has no place of its own yet.
+    pub(super) fn scratch(&self) -> &Scratch {
+        &self.scratch
+    }
+
+    /// The time of a response (RFC 9110 §6.6.1), written out once in a second.
+    pub(super) fn date(&self) -> [u8; 29] {
+        let now = clock::now().as_secs();
+        let mut date = self.date.lock().unwrap_or_else(PoisonError::into_inner);
+        if date.seconds != now {
+            *date = Date { seconds: now, text: http_date(now) };
+        }
+        date.text
     }
 
     pub(super) fn is_draining(&self) -> bool {
@@ -74,6 +88,18 @@ impl Context {
             keepalive: server.keepalive_timeout,
         }
     }
+}
+
+#[derive(Default)]
+struct Date {
+    seconds: u64,
+    text: [u8; 29],
+}
+
+/// The form of RFC 9110 §5.6.7.
+fn http_date(seconds: u64) -> [u8; 29] {
+    let text = fmt_http_date(UNIX_EPOCH + Duration::from_secs(seconds));
+    text.as_bytes().try_into().unwrap_or([b' '; 29])
 }
 
 /// A worker thread could not be started.

@@ -12,6 +12,7 @@
 
 mod harness;
 
+mod client_wire;
 mod commands;
 mod demo;
 mod durability;

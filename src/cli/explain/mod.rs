@@ -100,7 +100,7 @@ fn explain(
     let (arrival, ids) = (arrival(config, clock::now()), ids()?);
     let id = RequestId::accept_or_make(request.headers(), arrival, &limits, &ids);
     let mut explanation = Explanation::new(question);
-    let inbound = match Inbound::parse(arrival, request.into_parts().0, id, &limits) {
+    let inbound = match Inbound::parse(arrival, Box::new(request.into_parts().0), id, &limits) {
         Ok(inbound) => inbound,
         Err(malformed) => return Ok(explanation.refused(&malformed.reject)),
     };

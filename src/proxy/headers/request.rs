@@ -4,11 +4,11 @@
 
 use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
 
-use super::super::http1::Framing;
 use super::trace::{self, Trace};
 use super::{HeaderPolicy, hops, is_hop_by_hop, list, named_by};
 use crate::auth::Caller;
 use crate::digits;
+use crate::http1::Framing;
 use crate::inbound::{Inbound, REQUEST_ID};
 use crate::reject::Reject;
 
@@ -259,7 +259,7 @@ fn write_framing(out: &mut Vec<u8>, head: &RequestHead<'_>, seen: Seen) {
         Framing::Empty if seen.has(Changed::Length) || gives_meaning() => {
             out.extend_from_slice(b"content-length: 0\r\n");
         }
-        Framing::Empty => {}
+        Framing::Empty | Framing::UntilClose => {}
     }
 }
 

@@ -10,10 +10,10 @@ use super::{Authorization, HeaderPolicy, RequestHead, Switch, fold, folded, is_f
 use crate::auth::Caller;
 use crate::clock::UnixTime;
 use crate::config::IdentityHeaders;
+use crate::http1::Framing;
 use crate::inbound::{Arrival, IdSource, Inbound, Limits, RequestId};
 use crate::name::{Role, Roles};
 use crate::peer::PeerAddr;
-use crate::proxy::http1::Framing;
 
 /// Pairs of identity header names: the defaults, what other proxies use, and one that begins with a symbol.
 const IDENTITIES: [(&str, &str); 3] =
@@ -122,7 +122,7 @@ fn inbound(method: Method, version: Version, headers: HeaderMap) -> Inbound {
     let arrival = Arrival { peer: PeerAddr(address), local: address, time: UnixTime::from_secs(1) };
     let limits = Limits { max_uri_size: 100, max_headers: 100, trusted_proxies: Vec::new() };
     let id = RequestId::accept_or_make(request.headers(), arrival, &limits, &IdSource::new(1));
-    Inbound::parse(arrival, request.into_parts().0, id, &limits).unwrap()
+    Inbound::parse(arrival, Box::new(request.into_parts().0), id, &limits).unwrap()
 }
 
 /// What the backend gets.

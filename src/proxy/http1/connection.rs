@@ -3,7 +3,7 @@
 use std::future::poll_fn;
 use std::io::{self, Cursor};
 use std::net::SocketAddr;
-use std::pin::{Pin, pin};
+use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
@@ -15,26 +15,21 @@ use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::Sleep;
 
 use super::head::{self, Fields, Head, HeadError, Meaning};
-use super::upload::{Upload, UploadError};
+use super::upload::Upload;
 use crate::body::BodyError;
 use crate::clock;
+use crate::http1::{Receiver, SendError};
 use crate::observe::metrics::OpenToServer;
 
-/// Bytes asked for by a read. More only while a server fills them, as it does with a large body.
-const READ: usize = 8 * 1024;
-const MAX_READ: usize = 128 * 1024;
 /// Interim responses before a final one. A server that sends more (SECURITY S4) will not come to an end.
 const MAX_INTERIM: u32 = 64;
 
 /// A connection. Dropping it closes it.
 #[derive(Debug)]
 pub(in crate::proxy) struct Connection {
-    reader: OwnedReadHalf,
+    receiver: Receiver,
     /// Not here while the rest of a request is still being sent beside its response.
     pub(super) writer: Option<OwnedWriteHalf>,
-    /// Bytes that nobody has looked at yet.
-    received: BytesMut,
-    read_size: usize,
     head: head::Reader,
     fields: Fields,
     timer: Option<Pin<Box<Sleep>>>,
@@ -82,10 +77,8 @@ impl Connection {
         let address = stream.peer_addr()?;
         let (reader, writer) = stream.into_split();
         Ok(Self {
-            reader,
+            receiver: Receiver::new(reader),
             writer: Some(writer),
-            received: BytesMut::new(),
-            read_size: READ,
             head: head::Reader::default(),
             fields: Vec::new(),
             timer: None,
@@ -102,20 +95,14 @@ impl Connection {
     /// Whether it can carry a request. A server that has closed it cannot take one, and bytes that nobody asked for would be taken for
     /// the response to the next request. Costs no system call as long as nothing has come.
     pub(in crate::proxy) fn is_fit(&self) -> bool {
-        let silent = || matches!(self.reader.try_read(&mut [0]), Err(error) if error.kind() == io::ErrorKind::WouldBlock);
-        self.writer.is_some() && self.received.is_empty() && silent()
+        self.writer.is_some() && self.receiver.is_silent()
     }
 
     /// Makes it ready to wait for another exchange: the memory that a large response took is given back. Returns whether it can carry
     /// one; a server that has sent more than its response cannot be believed any more.
     pub(in crate::proxy) fn rest(&mut self) -> bool {
-        if !self.received.is_empty() || self.writer.is_none() {
-            return false;
-        }
-        if self.read_size > READ || self.received.capacity() > READ {
-            self.received = BytesMut::new();
-        }
-        true
+        self.receiver.rest(false);
+        self.receiver.bytes().is_empty() && self.writer.is_some()
     }
 
     /// Sends a request and reads until the head of its final response, whose fields are in [`Self::fields`] then.
@@ -133,7 +120,7 @@ impl Connection {
             loop {
                 // A server may answer and close before it has read everything: what it said counts, so the error is kept for later.
                 let sending = self.poll_send(cx, upload);
-                if let Poll::Ready(Err(UploadError::Body(error))) = sending {
+                if let Poll::Ready(Err(SendError::Body(error))) = sending {
                     return Poll::Ready(Err(Cause::Body(error)));
                 }
                 let Poll::Ready(head) = self.poll_head(cx, &mut answered) else {
@@ -141,7 +128,7 @@ impl Connection {
                     return Poll::Ready(Err(Cause::Timeout));
                 };
                 let head = match (head, sending) {
-                    (Err(Cause::Closed), Poll::Ready(Err(UploadError::Io(error)))) => Err(Cause::Io(error)),
+                    (Err(Cause::Closed), Poll::Ready(Err(SendError::Io(error)))) => Err(Cause::Io(error)),
                     (head, _) => head,
                 }?;
                 if !head.status.is_informational() || head.status == StatusCode::SWITCHING_PROTOCOLS {
@@ -162,9 +149,9 @@ impl Connection {
         read.map_err(|cause| Failure { cause, answered })
     }
 
-    /// What came behind the last head.
-    pub(in crate::proxy) fn received(&mut self) -> &mut BytesMut {
-        &mut self.received
+    /// The server's direction, behind the last head.
+    pub(in crate::proxy) fn receiver(&mut self) -> &mut Receiver {
+        &mut self.receiver
     }
 
     /// The header fields of the last head.
@@ -172,42 +159,28 @@ impl Connection {
         &mut self.fields
     }
 
-    fn poll_send(&mut self, cx: &mut Context<'_>, upload: &mut Upload) -> Poll<Result<(), UploadError>> {
+    fn poll_send(&mut self, cx: &mut Context<'_>, upload: &mut Upload) -> Poll<Result<(), SendError>> {
         match &mut self.writer {
             Some(writer) => upload.poll_send(cx, writer),
-            None => Poll::Ready(Err(UploadError::Io(io::ErrorKind::NotConnected.into()))),
+            None => Poll::Ready(Err(SendError::Io(io::ErrorKind::NotConnected.into()))),
         }
     }
 
     fn poll_head(&mut self, cx: &mut Context<'_>, answered: &mut bool) -> Poll<Result<Head, Cause>> {
         loop {
-            if !self.received.is_empty() {
+            let received = self.receiver.bytes();
+            if !received.is_empty() {
                 *answered = true;
-                if let Some(head) = self.head.take(&mut self.received, &mut self.fields)? {
+                if let Some(head) = self.head.take(received, &mut self.fields)? {
                     return Poll::Ready(Ok(head));
                 }
             }
-            match ready!(self.poll_receive(cx)) {
+            match ready!(self.receiver.poll_receive(cx)) {
                 Ok(0) => return Poll::Ready(Err(Cause::Closed)),
                 Ok(_) => {}
                 Err(error) => return Poll::Ready(Err(Cause::Io(error))),
             }
         }
-    }
-
-    /// Receives some bytes; 0 at the end.
-    pub(super) fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
-        if self.received.capacity() - self.received.len() < READ / 2 {
-            self.received.reserve(self.read_size);
-        }
-        let room = self.received.capacity() - self.received.len();
-        let count = ready!(pin!(self.reader.read_buf(&mut self.received)).poll(cx))?;
-        if count == room {
-            self.read_size = MAX_READ.min(self.read_size * 2);
-        } else if count < self.read_size / 4 {
-            self.read_size = READ.max(self.read_size / 2);
-        }
-        Poll::Ready(Ok(count))
     }
 
     /// Ready when the deadline has passed. The timer stays armed from one request to the next, and is set anew only when it goes off
@@ -230,8 +203,8 @@ impl Connection {
 
     /// The connection as a stream of bytes.
     pub(in crate::proxy) fn into_tunnel(self) -> Option<Tunnelled> {
-        let first = Cursor::new(self.received);
-        let stream = tokio::io::join(first.chain(self.reader), self.writer?);
+        let (reader, received) = self.receiver.into_parts();
+        let stream = tokio::io::join(Cursor::new(received).chain(reader), self.writer?);
         Some(Tunnelled { stream, _open: self.open })
     }
 }

@@ -8,11 +8,10 @@ use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
 use tokio::task::AbortHandle;
 
-use super::chunked::{Decoder, Piece};
 use super::connection::Connection;
-use super::head::Length;
 use super::upload::Upload;
 use crate::body::{BodyError, TrailerFilter};
+use crate::http1::{Content, Length, Piece};
 
 /// What has to be settled when a response has come to its end: the connection may carry another request.
 pub(in crate::proxy) type Settle = Box<dyn FnOnce(Box<Connection>) + Send>;
@@ -21,18 +20,11 @@ pub(in crate::proxy) type Settle = Box<dyn FnOnce(Box<Connection>) + Send>;
 /// the server learns that the client has gone away.
 pub(in crate::proxy) struct Download {
     connection: Option<Box<Connection>>,
-    state: State,
+    content: Content,
     settle: Option<Settle>,
     trailers: TrailerFilter,
     /// The rest of the request, which the server did not wait for.
     upload: Option<Abort>,
-}
-
-enum State {
-    Exact(u64),
-    Chunked(Decoder),
-    UntilClose,
-    Ended,
 }
 
 /// Ends a task when it is dropped.
@@ -53,67 +45,39 @@ impl Download {
         settle: Option<Settle>,
         trailers: TrailerFilter,
     ) -> Self {
-        let state = match length {
-            // HTTP/2 has to be told before it asks for the body: it would wait for what does not come.
-            Length::Exact(0) => State::Ended,
-            Length::Exact(length) => State::Exact(length),
-            Length::Chunked => State::Chunked(Decoder::default()),
-            Length::UntilClose => State::UntilClose,
-        };
         let upload = (!upload.is_done()).then(|| go_on(&mut connection, upload)).flatten();
-        Self { connection: Some(connection), state, settle, trailers, upload }
+        // Content of no length has ended here: HTTP/2 has to be told before it asks, for it would wait for what does not come.
+        Self { connection: Some(connection), content: Content::new(length), settle, trailers, upload }
     }
 
     fn poll_next(&mut self, cx: &mut Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        if self.content.has_ended() {
+            return Poll::Ready(None);
+        }
         let Some(connection) = &mut self.connection else { return Poll::Ready(None) };
         loop {
-            let received = connection.received();
-            let piece = match &mut self.state {
-                State::Ended => return Poll::Ready(None),
-                State::Exact(_) | State::UntilClose if received.is_empty() => None,
-                State::UntilClose => Some(Piece::Data(received.split().freeze())),
-                State::Exact(left) => {
-                    let here = usize::try_from(*left).unwrap_or(usize::MAX).min(received.len());
-                    *left -= here as u64;
-                    Some(Piece::Data(received.split_to(here).freeze()))
-                }
-                State::Chunked(decoder) => decoder.next(received).map_err(broken)?,
-            };
-            match piece {
+            match self.content.next(connection.receiver().bytes()).map_err(broken)? {
                 Some(Piece::Data(data)) => return Poll::Ready(Some(Ok(Frame::data(data)))),
-                Some(Piece::End(trailers)) if trailers.is_empty() => {
-                    self.state = State::Ended;
-                    return Poll::Ready(None);
-                }
+                Some(Piece::End(trailers)) if trailers.is_empty() => return Poll::Ready(None),
                 Some(Piece::End(mut trailers)) => {
-                    self.state = State::Ended;
                     (self.trailers)(&mut trailers);
                     return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
                 }
                 None => {}
             }
-            if ready!(connection.poll_receive(cx)).map_err(BodyError::Upstream)? == 0 {
-                if matches!(self.state, State::UntilClose) {
-                    self.state = State::Ended;
-                    return Poll::Ready(None);
-                }
-                return Poll::Ready(Some(Err(BodyError::Upstream(io::ErrorKind::UnexpectedEof.into()))));
+            if ready!(connection.receiver().poll_receive(cx)).map_err(BodyError::Upstream)? == 0 {
+                return Poll::Ready(match self.content.end_by_close() {
+                    true => None,
+                    false => Some(Err(BodyError::Upstream(io::ErrorKind::UnexpectedEof.into()))),
+                });
             }
         }
     }
 
     /// The last byte is here: the connection is free for the next request, before the client has all of this response.
     fn settle(&mut self) {
-        let ended = match (&mut self.state, &mut self.connection) {
-            (State::Exact(0) | State::Ended, _) => true,
-            (State::Chunked(decoder), Some(connection)) => decoder.ends_with(connection.received()),
-            _ => false,
-        };
-        if !ended {
-            return;
-        }
-        self.state = State::Ended;
-        if let (Some(connection), Some(settle)) = (self.connection.take(), self.settle.take())
+        if self.content.has_ended()
+            && let (Some(connection), Some(settle)) = (self.connection.take(), self.settle.take())
             && self.upload.is_none()
         {
             settle(connection);
@@ -155,14 +119,10 @@ impl Body for Download {
     }
 
     fn is_end_stream(&self) -> bool {
-        matches!(self.state, State::Ended)
+        self.content.has_ended()
     }
 
     fn size_hint(&self) -> SizeHint {
-        match self.state {
-            State::Exact(left) => SizeHint::with_exact(left),
-            State::Ended => SizeHint::with_exact(0),
-            State::Chunked(_) | State::UntilClose => SizeHint::default(),
-        }
+        self.content.left().map(SizeHint::with_exact).unwrap_or_default()
     }
 }

@@ -6,6 +6,9 @@ use std::ops::Range;
 use bytes::{Bytes, BytesMut};
 use http::{HeaderName, HeaderValue, Method, StatusCode, Version, header};
 
+use crate::digits;
+use crate::http1::{HeadEnd, Length};
+
 /// Bytes that a response head may have.
 const MAX_HEAD: usize = 256 * 1024;
 /// Fields that a response head may have; they are counted on the stack.
@@ -43,17 +46,6 @@ pub enum HeadError {
     UnknownCoding,
 }
 
-/// How long a response body is (RFC 9112 §6.3).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(in crate::proxy) enum Length {
-    /// So many bytes.
-    Exact(u64),
-    /// Until the last chunk.
-    Chunked,
-    /// Until the end of the connection.
-    UntilClose,
-}
-
 /// Where the fields of a head lie in the bytes of it.
 type Places = Vec<(HeaderName, Range<usize>)>;
 
@@ -62,9 +54,7 @@ type Places = Vec<(HeaderName, Range<usize>)>;
 pub struct Reader {
     /// Allocated once.
     places: Places,
-    /// Bytes of a head whose end is not among them. They are not parsed again before it is here: a server that sends a long head byte
-    /// by byte would otherwise cost the square of its length.
-    endless: usize,
+    end: HeadEnd,
 }
 
 impl Reader {
@@ -74,17 +64,17 @@ impl Reader {
     /// [`HeadError`] for a head that is malformed or too long.
     pub fn take(&mut self, received: &mut BytesMut, fields: &mut Fields) -> Result<Option<Head>, HeadError> {
         fields.clear();
-        let parsed = if self.endless == 0 || has_empty_line(received, self.endless) {
+        let parsed = if self.end.may_be_in(received) {
             self.places.clear();
             parse(received, &mut self.places)?
         } else {
             None
         };
         let Some((length, head)) = parsed else {
-            self.endless = received.len();
+            self.end.is_behind(received.len());
             return if received.len() < MAX_HEAD { Ok(None) } else { Err(HeadError::TooLong) };
         };
-        self.endless = 0;
+        self.end = HeadEnd::default();
         let bytes: Bytes = received.split_to(length).freeze();
         for (name, place) in self.places.drain(..) {
             let value = HeaderValue::from_maybe_shared(bytes.slice(place))
@@ -93,12 +83,6 @@ impl Reader {
         }
         Ok(Some(head))
     }
-}
-
-/// Whether a line that may end a head ends behind the first `known` bytes.
-fn has_empty_line(bytes: &[u8], known: usize) -> bool {
-    let news = bytes.get(known.saturating_sub(2)..).unwrap_or_default();
-    news.windows(2).any(|pair| pair == b"\n\n") || news.windows(3).any(|three| three == b"\n\r\n")
 }
 
 fn parse(bytes: &[u8], places: &mut Places) -> Result<Option<(usize, Head)>, HeadError> {
@@ -174,19 +158,9 @@ pub(super) fn meaning(head: Head, method: &Method, fields: &Fields) -> Result<Me
 
 /// Digits, or the same digits in a list: some servers say their length twice (RFC 9110 §8.6).
 fn decimal(text: &[u8]) -> Option<u64> {
-    let mut items = text.split(|&byte| byte == b',').map(<[u8]>::trim_ascii).map(number);
+    let mut items = text.split(|&byte| byte == b',').map(<[u8]>::trim_ascii).map(digits::parse_decimal);
     let first = items.next()??;
     items.all(|item| item == Some(first)).then_some(first)
-}
-
-fn number(digits: &[u8]) -> Option<u64> {
-    if digits.is_empty() {
-        return None;
-    }
-    digits.iter().try_fold(0_u64, |number, digit| {
-        let digit = digit.is_ascii_digit().then(|| u64::from(digit - b'0'))?;
-        number.checked_mul(10)?.checked_add(digit)
-    })
 }
 
 /// NTLM and Negotiate log in the connection, not the request: another user must not get it. One line may have several challenges, and

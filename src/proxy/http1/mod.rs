@@ -2,10 +2,9 @@
 //!
 //! hyper's client drives each connection in a task of its own and hands requests and responses across by channels. Here the request's
 //! own task writes and reads, which saves half of the instructions of that way; the head is written from the client's header fields
-//! as it is filtered, and a response that came in one piece is passed on in one piece. httparse reads heads and chunk sizes.
+//! as it is filtered, and a response that came in one piece is passed on in one piece.
 //! Nothing here decides what a header field may say: that is `headers`' part.
 
-mod chunked;
 mod connection;
 mod download;
 pub mod head;
@@ -13,8 +12,8 @@ mod upload;
 
 pub(super) use connection::{Cause, Connection, Deadline, Failure, Tunnelled};
 pub(super) use download::{Download, Settle};
-pub(super) use head::{Fields, Head, Length, Meaning};
-pub(super) use upload::{Framing, Upload};
+pub(super) use head::{Fields, Head, Meaning};
+pub(super) use upload::Upload;
 
 #[cfg(test)]
 mod tests;

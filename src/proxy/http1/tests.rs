@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Response, Version, header};
+use http::{HeaderMap, Method, Request, Response, header};
 use http_body::Body;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
@@ -20,9 +20,10 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, duplex};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
-use super::{Connection, Deadline, Download, Framing, Upload};
-use crate::body::{RequestBody, TrailerFilter};
+use super::{Connection, Deadline, Download, Upload};
+use crate::body::{BodyError, RequestBody, TrailerFilter};
 use crate::clock;
+use crate::http1::Framing;
 
 const HOUR: Duration = Duration::from_secs(3600);
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: h\r\n\r\n";
@@ -281,7 +282,8 @@ async fn through_us(sent: &Sent, buffer: usize) -> Vec<Received> {
         let (mut answers, mut upstream) = tokio::io::split(upstream);
         tokio::spawn(async move { answers.read_to_end(&mut Vec::new()).await });
         async move {
-            let body = RequestBody::new(request.into_body(), Version::HTTP_11, u64::MAX, HOUR, everything());
+            let body = request.into_body().map_err(|error| BodyError::Broken(error.into()));
+            let body = RequestBody::new(Box::new(body), u64::MAX, HOUR, everything());
             let mut upload = Upload::new(head, framing, body, false);
             poll_fn(|cx| upload.poll_send(cx, &mut upstream)).await.unwrap();
             assert!(upload.is_done() && upload.done_at().is_some());

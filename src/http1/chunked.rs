@@ -25,11 +25,12 @@ pub(super) enum Decoder {
     End,
 }
 
-/// A piece of a body.
+/// A piece of the content of a message.
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Piece {
+pub enum Piece {
+    /// Some of the content.
     Data(Bytes),
-    /// The end. The map is empty for most.
+    /// The end, with its trailer fields, if there are any.
     End(HeaderMap),
 }
 
@@ -56,7 +57,7 @@ impl Decoder {
                         received.advance(2);
                         *self = Self::Size;
                     }
-                    _ => return Err("a chunk of its response is longer than it says"),
+                    _ => return Err("a chunk is longer than it says"),
                 },
                 Self::Trailers => {
                     let Some(trailers) = trailers(received)? else { return Ok(None) };
@@ -89,20 +90,20 @@ fn size(received: &mut BytesMut) -> Result<Option<u64>, &'static str> {
     match httparse::parse_chunk_size(received) {
         // A size without a digit is read as 0 by httparse.
         Ok(httparse::Status::Complete(_)) if !received.first().is_some_and(u8::is_ascii_hexdigit) => {
-            Err("a chunk of its response has no size")
+            Err("a chunk has no size")
         }
         Ok(httparse::Status::Complete((length, size))) => {
             // httparse takes any byte for an extension, also the end of a line as other readers know it.
             let line = received.get(..length.saturating_sub(2)).unwrap_or_default();
             if line.iter().any(|&byte| byte.is_ascii_control() && byte != b'\t') {
-                return Err("a chunk extension of its response has a control character");
+                return Err("a chunk extension has a control character");
             }
             received.advance(length);
             Ok(Some(size))
         }
         Ok(httparse::Status::Partial) if received.len() < MAX_SIZE_LINE => Ok(None),
-        Ok(httparse::Status::Partial) => Err("a chunk extension of its response is too long"),
-        Err(_) => Err("a chunk of its response has no size"),
+        Ok(httparse::Status::Partial) => Err("a chunk extension is too long"),
+        Err(_) => Err("a chunk has no size"),
     }
 }
 
@@ -113,7 +114,7 @@ fn trailers(received: &mut BytesMut) -> Result<Option<HeaderMap>, &'static str> 
             // httparse takes a bare LF for the end of a line. RFC 9112 §2.2 allows that in a head; §7.1 does not allow it here.
             let mut lines = received.get(..length).unwrap_or_default().split_inclusive(|&byte| byte == b'\n');
             if !lines.all(|line| line.ends_with(b"\r\n")) {
-                return Err("a trailer of its response does not end with CRLF");
+                return Err("a trailer does not end with CRLF");
             }
             let map = fields.iter().map(|field| {
                 let name = HeaderName::from_bytes(field.name.as_bytes()).ok()?;
@@ -121,13 +122,13 @@ fn trailers(received: &mut BytesMut) -> Result<Option<HeaderMap>, &'static str> 
             });
             let map: Option<Vec<_>> = map.collect();
             let mut trailers = HeaderMap::new();
-            for (name, value) in map.ok_or("a trailer of its response is malformed")? {
+            for (name, value) in map.ok_or("a trailer is malformed")? {
                 trailers.append(name, value);
             }
             (length, trailers)
         }
         Ok(httparse::Status::Partial) if received.len() < MAX_TRAILERS => return Ok(None),
-        _ => return Err("the trailers of its response are malformed or too long"),
+        _ => return Err("the trailers are malformed or too long"),
     };
     received.advance(length);
     Ok(Some(map))

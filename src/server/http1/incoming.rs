@@ -1,0 +1,146 @@
+//! What comes from the client: heads for the connection, content for whoever serves the request.
+
+use std::io;
+use std::pin::Pin;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::task::{Context, Poll, ready};
+
+use bytes::Bytes;
+use http_body::{Body, Frame, SizeHint};
+
+use crate::body::BodyError;
+use crate::gateway::Connection;
+use crate::http1::{Content, Length, Piece, Receiver};
+
+/// Content that nobody wants is read and forgotten up to this length; beyond it the connection is closed.
+const MAX_DISCARDED: u64 = 64 * 1024;
+
+/// The client's direction of a connection. The connection's task has it, and beside it, as long as there is one, who reads the content
+/// of the request; they take turns, so the lock is always free.
+pub(super) struct Incoming(Mutex<State>);
+
+/// See [`Incoming`].
+pub(super) struct State {
+    pub(super) receiver: Receiver,
+    /// Of the last request.
+    pub(super) content: Content,
+    /// Whether the client waits to be asked for it (RFC 9110 §10.1.1).
+    expects: bool,
+    /// Whether it is malformed, so that nobody knows where it ends.
+    failed: bool,
+}
+
+impl Incoming {
+    /// What a new connection receives.
+    pub(super) fn shared(receiver: Receiver) -> Arc<Self> {
+        let content = Content::new(Length::Exact(0));
+        Arc::new(Self(Mutex::new(State { receiver, content, expects: false, failed: false })))
+    }
+
+    /// For another protocol.
+    pub(super) fn into_receiver(self) -> Receiver {
+        self.0.into_inner().unwrap_or_else(PoisonError::into_inner).receiver
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, State> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl State {
+    /// The content of the next request.
+    pub(super) fn begin(&mut self, length: Length, expects: bool) {
+        self.content = Content::new(length);
+        self.expects = expects;
+    }
+
+    /// The final response begins: the client is not asked for content any more. Returns whether a request can follow behind what is
+    /// left of the content; `is_read` says that somebody may still read it.
+    pub(super) fn end(&mut self, is_read: bool) -> bool {
+        // A client that waited to be asked may now send its content or not.
+        let waits = std::mem::take(&mut self.expects);
+        if !is_read {
+            self.discard();
+        }
+        let is_short = self.content.left().is_some_and(|left| left <= MAX_DISCARDED);
+        !self.failed && (self.content.has_ended() || !is_read && !waits && is_short)
+    }
+
+    /// Forgets what is here of the content. Returns whether that was the rest.
+    pub(super) fn discard(&mut self) -> bool {
+        while !self.content.has_ended() && !self.failed {
+            match self.content.next(self.receiver.bytes()) {
+                Ok(Some(_)) => {}
+                Ok(None) => return false,
+                Err(_) => self.failed = true,
+            }
+        }
+        !self.failed
+    }
+
+    fn poll_content(
+        &mut self,
+        cx: &mut Context<'_>,
+        connection: &Connection,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        loop {
+            if self.content.has_ended() {
+                return Poll::Ready(None);
+            }
+            match self.content.next(self.receiver.bytes()) {
+                Ok(Some(Piece::Data(data))) => return Poll::Ready(Some(Ok(Frame::data(data)))),
+                Ok(Some(Piece::End(trailers))) if trailers.is_empty() => return Poll::Ready(None),
+                Ok(Some(Piece::End(trailers))) => {
+                    return Poll::Ready(Some(Ok(Frame::trailers(trailers))));
+                }
+                Ok(None) => {}
+                Err(reason) => {
+                    self.failed = true;
+                    return Poll::Ready(Some(Err(BodyError::Broken(reason.into()))));
+                }
+            }
+            if std::mem::take(&mut self.expects)
+                && let Some(interim) = connection.interim()
+            {
+                interim.ask_for_body();
+            }
+            let broken = |error: io::Error| BodyError::Broken(error.into());
+            if ready!(self.receiver.poll_receive(cx)).map_err(broken)? == 0 {
+                self.failed = true;
+                return Poll::Ready(Some(Err(broken(io::ErrorKind::UnexpectedEof.into()))));
+            }
+        }
+    }
+}
+
+/// The content of one request.
+pub(super) struct RequestContent {
+    incoming: Arc<Incoming>,
+    connection: Arc<Connection>,
+}
+
+impl RequestContent {
+    pub(super) fn new(incoming: Arc<Incoming>, connection: Arc<Connection>) -> Self {
+        Self { incoming, connection }
+    }
+}
+
+impl Body for RequestContent {
+    type Data = Bytes;
+    type Error = BodyError;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+        self.incoming.lock().poll_content(cx, &self.connection)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.incoming.lock().content.has_ended()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.incoming.lock().content.left().map(SizeHint::with_exact).unwrap_or_default()
+    }
+}

@@ -1,0 +1,274 @@
+//! HTTP/1.1 with a client (RFC 9112): one request after the other, each in the connection's own task.
+//!
+//! A connection that waits has no buffer: its worker reads for it into one of its own, and what has come of a request is kept in as
+//! much memory as it needs. What can be read as a request is answered by the gateway, and so is what cannot.
+
+mod head;
+mod incoming;
+mod outlet;
+mod response;
+
+use std::future::poll_fn;
+use std::io::{self, Cursor};
+use std::pin::{Pin, pin};
+use std::sync::Arc;
+use std::task::{Context as TaskContext, Poll, ready};
+
+use http::{Method, Response, Version};
+use http_body::Body;
+use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt, join};
+use tokio::net::tcp::OwnedWriteHalf;
+
+use self::head::{Head, HeadReader};
+use self::incoming::{Incoming, RequestContent};
+use self::outlet::Outlet;
+use self::response::Meaning;
+use super::watch::{Command, Watch};
+use super::worker::Context;
+use crate::body::Stream;
+use crate::gateway::{self, Connection, Switched, Tracked};
+use crate::http1::{Framing, Length, Receiver, SMALL, SendError, Sender, Trailers};
+use crate::reject::Reject;
+
+/// Bytes that a client may send ahead of the answer to its request before they are left in the socket.
+const MAX_AHEAD: usize = 64 * 1024;
+
+/// Bytes of most response heads.
+const HEAD: usize = 480;
+
+/// Serves requests until the connection ends.
+pub(super) async fn serve(
+    receiver: Receiver,
+    writer: OwnedWriteHalf,
+    connection: &Arc<Connection>,
+    watch: &Watch,
+    context: &Context,
+) -> io::Result<()> {
+    let client = Client {
+        incoming: Incoming::shared(receiver),
+        outlet: Outlet::new(writer, watch),
+        heads: HeadReader::new(&context.worker().view().snapshot.config.server),
+        interim: Vec::new(),
+        connection,
+        watch,
+        context,
+    };
+    let mut serving = pin!(client.serve());
+    let mut known = false;
+    poll_fn(|cx| {
+        if !std::mem::replace(&mut known, true) {
+            watch.set_waker(cx.waker());
+        }
+        match watch.command() {
+            Command::Close => Poll::Ready(Ok(())),
+            Command::Serve | Command::Drain => serving.as_mut().poll(cx),
+        }
+    })
+    .await
+}
+
+/// A client connection.
+struct Client<'a> {
+    incoming: Arc<Incoming>,
+    outlet: Outlet<'a>,
+    heads: HeadReader,
+    /// What is left to write of interim responses.
+    interim: Vec<u8>,
+    connection: &'a Arc<Connection>,
+    watch: &'a Watch,
+    context: &'a Context,
+}
+
+/// What follows a response.
+enum Next {
+    Request,
+    End(Sending),
+    WebSocket(Switched),
+}
+
+/// Whether the client may be sending what nobody reads any more.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sending {
+    Maybe,
+    No,
+}
+
+impl Client<'_> {
+    async fn serve(mut self) -> io::Result<()> {
+        while let Some(head) = poll_fn(|cx| self.poll_head(cx)).await? {
+            // In a box, since a connection that waits has no room for it.
+            let next = match head {
+                Ok(head) => Box::pin(self.exchange(head)).await?,
+                Err(reject) => Box::pin(self.refuse(reject)).await?,
+            };
+            match next {
+                Next::Request => {}
+                Next::End(sending) => return self.linger(sending).await,
+                Next::WebSocket(switched) => return Box::pin(self.carry(switched)).await,
+            }
+        }
+        Ok(())
+    }
+
+    /// Reads the head of the next request; `None` if there is no other one.
+    fn poll_head(&mut self, cx: &mut TaskContext<'_>) -> Poll<io::Result<Option<Result<Head, Reject>>>> {
+        let mut incoming = self.incoming.lock();
+        loop {
+            let is_free = incoming.discard();
+            let received = incoming.receiver.bytes();
+            if is_free && !received.is_empty() {
+                if let Some(head) = self.heads.take(received).transpose() {
+                    return Poll::Ready(Ok(Some(head)));
+                }
+            } else if self.watch.command() == Command::Drain {
+                return Poll::Ready(Ok(None));
+            }
+            incoming.receiver.rest(true);
+            let count = ready!(incoming.receiver.poll_receive_by(self.context.scratch(), cx))?;
+            self.watch.has_read();
+            if count == 0 {
+                return Poll::Ready(Ok(None));
+            }
+        }
+    }
+
+    /// One request and its response.
+    async fn exchange(&mut self, head: Head) -> io::Result<Next> {
+        let Head { parts, length, keeps, expects, trailers } = head;
+        let (is_head, version) = (parts.method == Method::HEAD, parts.version);
+        let body = length.map(|length| self.content(length, expects));
+        let response = {
+            let mut handling = pin!(gateway::handle(self.context.worker(), self.connection, parts, body));
+            poll_fn(|cx| match handling.as_mut().poll(cx) {
+                Poll::Ready(response) => Poll::Ready(Ok(response)),
+                Poll::Pending => {
+                    ready!(self.poll_interim(cx))?;
+                    self.poll_gone(cx).map(Err)
+                }
+            })
+            .await?
+        };
+        let keeps = keeps && self.incoming.lock().end(Arc::strong_count(&self.incoming) > 1);
+        self.respond(response, Meaning { is_head, version, trailers, keeps }).await
+    }
+
+    /// Answers what is no request.
+    async fn refuse(&mut self, reject: Reject) -> io::Result<Next> {
+        let response = gateway::refuse(self.context.worker(), self.connection, reject);
+        let meaning = Meaning { is_head: false, version: Version::HTTP_11, trailers: false, keeps: false };
+        self.respond(response, meaning).await?;
+        Ok(Next::End(Sending::Maybe))
+    }
+
+    /// The content of a request.
+    fn content(&self, length: Length, expects: bool) -> Stream {
+        self.incoming.lock().begin(length, expects);
+        Box::new(RequestContent::new(self.incoming.clone(), self.connection.clone()))
+    }
+
+    async fn respond(&mut self, mut response: Response<Tracked>, mut meaning: Meaning) -> io::Result<Next> {
+        meaning.keeps &= self.watch.command() == Command::Serve;
+        self.take_interim();
+        let mut out = std::mem::take(&mut self.interim);
+        // Room for the head, and for a body that leaves with it: growing costs as much as writing.
+        let body = usize::try_from(response.body().size_hint().lower()).unwrap_or(usize::MAX);
+        out.reserve(HEAD + body.min(SMALL));
+        let framing = response::write(&mut out, &response, &mut meaning, &self.context.date());
+        let switched = response.body_mut().take_switched();
+        let trailers = if meaning.trailers { Trailers::Sent } else { Trailers::Dropped };
+        let mut sender = Sender::new(out, framing, response.into_body(), trailers);
+        self.outlet.set_open_ended(framing == Framing::UntilClose);
+        match poll_fn(|cx| self.poll_send(&mut sender, cx)).await {
+            Ok(()) => self.outlet.set_open_ended(false),
+            Err(SendError::Io(error)) => return Err(error),
+            // What came before it is sent. That it is not all shows by the end of the connection.
+            Err(SendError::Body(error)) => {
+                poll_fn(|cx| sender.poll_flush(cx, &mut self.outlet)).await?;
+                return Err(io::Error::other(error));
+            }
+        }
+        Ok(match switched {
+            Some(switched) => Next::WebSocket(switched),
+            None if meaning.keeps => Next::Request,
+            None if self.incoming.lock().content.has_ended() => Next::End(Sending::No),
+            None => Next::End(Sending::Maybe),
+        })
+    }
+
+    fn poll_send(
+        &mut self,
+        sender: &mut Sender<Tracked>,
+        cx: &mut TaskContext<'_>,
+    ) -> Poll<Result<(), SendError>> {
+        let result = sender.poll_send(cx, &mut self.outlet);
+        if result.is_pending() && sender.awaits_body() {
+            return self.poll_gone(cx).map(|error| Err(SendError::Io(error)));
+        }
+        result
+    }
+
+    /// Writes the interim responses that there are.
+    fn poll_interim(&mut self, cx: &mut TaskContext<'_>) -> Poll<io::Result<()>> {
+        self.take_interim();
+        while !self.interim.is_empty() {
+            let count = ready!(Pin::new(&mut self.outlet).poll_write(cx, &self.interim))?;
+            if count == 0 {
+                return Poll::Ready(Err(io::ErrorKind::WriteZero.into()));
+            }
+            self.interim.drain(..count);
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    fn take_interim(&mut self) {
+        if let Some(interim) = self.connection.interim().filter(|interim| interim.waits()) {
+            self.interim.extend_from_slice(&interim.take());
+        }
+    }
+
+    /// Ready when the client has gone away. Until then what it sends ahead is kept for later.
+    fn poll_gone(&mut self, cx: &mut TaskContext<'_>) -> Poll<io::Error> {
+        let mut incoming = self.incoming.lock();
+        // As long as content comes, who reads it learns of the end.
+        while incoming.content.has_ended() && incoming.receiver.bytes().len() < MAX_AHEAD {
+            match ready!(incoming.receiver.poll_receive_by(self.context.scratch(), cx)) {
+                Ok(0) => return Poll::Ready(io::ErrorKind::UnexpectedEof.into()),
+                Ok(_) => {}
+                Err(error) => return Poll::Ready(error),
+            }
+        }
+        Poll::Pending
+    }
+
+    /// Carries the bytes of a WebSocket to its end.
+    async fn carry(self, switched: Switched) -> io::Result<()> {
+        // A handshake has no content, so nobody else holds it.
+        if let (Some(writer), Some(incoming)) = (self.outlet.into_writer(), Arc::into_inner(self.incoming)) {
+            let (reader, ahead) = incoming.into_receiver().into_parts();
+            switched.run(join(Cursor::new(ahead).chain(reader), writer)).await;
+        }
+        Ok(())
+    }
+
+    /// Ends the connection. What the client still sends is read and forgotten: `close` on a socket with unread bytes resets the
+    /// connection, and a reset can take away the response that the client has not read yet, such as the 413 for the very bytes. The
+    /// watch bounds the time.
+    async fn linger(mut self, sending: Sending) -> io::Result<()> {
+        self.outlet.shutdown().await?;
+        let mut sends = sending == Sending::Maybe;
+        poll_fn(|cx| {
+            let mut incoming = self.incoming.lock();
+            loop {
+                incoming.receiver.bytes().clear();
+                match incoming.receiver.poll_receive_by(self.context.scratch(), cx) {
+                    Poll::Ready(Ok(count)) if count > 0 => sends = true,
+                    Poll::Pending if sends => return Poll::Pending,
+                    // A client that has not been sending has nothing to lose.
+                    Poll::Ready(_) | Poll::Pending => return Poll::Ready(Ok(())),
+                }
+                self.watch.has_read();
+            }
+        })
+        .await
+    }
+}

@@ -1,0 +1,95 @@
+//! The head of a response, and what its framing is (RFC 9112 §6).
+
+use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Version, header};
+use http_body::Body;
+
+use crate::digits;
+use crate::http1::Framing;
+
+/// What a request means for its response.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Meaning {
+    /// Whether it was HEAD, whose response has no content (RFC 9110 §9.3.2).
+    pub(super) is_head: bool,
+    pub(super) version: Version,
+    /// Whether the client takes trailer fields.
+    pub(super) trailers: bool,
+    /// Whether another request can follow.
+    pub(super) keeps: bool,
+}
+
+/// Writes the head behind what is in `out`. Says in `meaning` when no request can follow because of it.
+pub(super) fn write<B: Body>(
+    out: &mut Vec<u8>,
+    response: &Response<B>,
+    meaning: &mut Meaning,
+    date: &[u8],
+) -> Framing {
+    let (status, fields) = (response.status(), response.headers());
+    let framing = framing(response, *meaning);
+    let switches = status == StatusCode::SWITCHING_PROTOCOLS;
+    meaning.keeps &= framing != Framing::UntilClose && (switches || !closes(fields));
+    out.extend_from_slice(if meaning.version == Version::HTTP_10 { b"HTTP/1.0 " } else { b"HTTP/1.1 " });
+    out.extend_from_slice(status.as_str().as_bytes());
+    line(out, &[b" ", status.canonical_reason().unwrap_or_default().as_bytes()]);
+    let is_ours = |name: &HeaderName| {
+        *name == header::TRANSFER_ENCODING
+            || *name == header::CONNECTION && !switches
+            // Where no content is sent, its length is that of another response.
+            || *name == header::CONTENT_LENGTH && (framing != Framing::Empty || status == StatusCode::NO_CONTENT)
+    };
+    for (name, value) in fields.iter().filter(|(name, _)| !is_ours(name)) {
+        line(out, &[name.as_str().as_bytes(), b": ", value.as_bytes()]);
+    }
+    match framing {
+        Framing::Length(length) => write_length(out, length),
+        Framing::Chunked => line(out, &[b"transfer-encoding: chunked"]),
+        Framing::Empty if meaning.is_head && !fields.contains_key(header::CONTENT_LENGTH) => {
+            let length = response.body().size_hint().exact().filter(|&length| length > 0);
+            length.into_iter().for_each(|length| write_length(out, length));
+        }
+        Framing::Empty | Framing::UntilClose => {}
+    }
+    if !fields.contains_key(header::DATE) {
+        line(out, &[b"date: ", date]);
+    }
+    match (meaning.keeps, meaning.version) {
+        _ if switches => {}
+        (false, _) => line(out, &[b"connection: close"]),
+        (true, Version::HTTP_10) => line(out, &[b"connection: keep-alive"]),
+        (true, _) => {}
+    }
+    line(out, &[]);
+    framing
+}
+
+fn framing<B: Body>(response: &Response<B>, meaning: Meaning) -> Framing {
+    let status = response.status();
+    let has_none = status.is_informational()
+        || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+        || meaning.is_head;
+    match response.body().size_hint().exact() {
+        _ if has_none => Framing::Empty,
+        Some(length) => Framing::Length(length),
+        None if meaning.version == Version::HTTP_10 => Framing::UntilClose,
+        None => Framing::Chunked,
+    }
+}
+
+/// Whether the gateway wants the connection to end.
+fn closes(fields: &HeaderMap) -> bool {
+    fields.get(header::CONNECTION).is_some_and(|value: &HeaderValue| value.as_bytes() == b"close")
+}
+
+fn line(out: &mut Vec<u8>, parts: &[&[u8]]) {
+    for part in parts {
+        out.extend_from_slice(part);
+    }
+    out.extend_from_slice(b"\r\n");
+}
+
+fn write_length(out: &mut Vec<u8>, length: u64) {
+    out.extend_from_slice(b"content-length: ");
+    digits::decimal(out, length);
+    out.extend_from_slice(b"\r\n");
+}
