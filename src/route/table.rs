@@ -132,7 +132,7 @@ struct Tree(Vec<Node>);
 /// What is known about the path down to one segment.
 #[derive(Clone, Debug, Default)]
 struct Node {
-    children: HashMap<Box<str>, usize, RandomState>,
+    children: HashMap<Box<[u8]>, usize, RandomState>,
     exact: Option<Slot>,
     prefix: Option<Slot>,
 }
@@ -176,9 +176,11 @@ impl Tree {
     }
 }
 
-/// `/a/b` has the segments `a` and `b`, `/a/` has `a` and an empty one, and the literal part of `/*` has none.
-fn segments(path: &str) -> impl Iterator<Item = &str> {
-    path.strip_prefix('/').map(|rest| rest.split('/')).into_iter().flatten()
+/// `/a/b` has the segments `a` and `b`, `/a/` has `a` and an empty one, and the literal part of `/*` has none. Bytes, not text: to look
+/// for a slash in text is made for long texts, and took 170 more of the 540 instructions of a search.
+fn segments(path: &str) -> impl Iterator<Item = &[u8]> {
+    let rest = path.as_bytes().strip_prefix(b"/");
+    rest.map(|rest| rest.split(|&byte| byte == b'/')).into_iter().flatten()
 }
 
 /// The routes that share a host and a path pattern. There are about as many as methods, so they are searched in a row.
