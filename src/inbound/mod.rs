@@ -208,6 +208,12 @@ impl Authority {
         if second.is_some() {
             return Err(Reject::BadRequest("the request has more than one Host header"));
         }
+        // The usual case: what came is what we would write.
+        if let (None, Some(field)) = (head.uri.authority(), field)
+            && let Some(host) = Host::length_in_normal(field.as_bytes())
+        {
+            return Ok(Self { value: field.clone(), host });
+        }
         let target = head.uri.authority().map(|target| split(target.as_str())).transpose()?;
         let Some(field) = field else {
             return match (target, head.version) {
@@ -222,10 +228,6 @@ impl Authority {
         let named = split(text)?;
         if target.is_some_and(|target| target != named) {
             return Err(Reject::Misdirected);
-        }
-        // The usual case: what came is what we would write.
-        if named.1.is_none() && text == named.0 {
-            return Ok(Self { value: field.clone(), host: text.len() });
         }
         Self::new(&named)
     }
