@@ -8,7 +8,7 @@ use std::borrow::Cow;
 use serde::de::{IgnoredAny, MapAccess};
 
 use super::super::TYPE;
-use super::super::json::{self, Fault, Members};
+use super::super::json::{self, Fault, Members, Text};
 use super::{Part, TokenError};
 
 /// What of a header matters, its form checked.
@@ -31,13 +31,18 @@ impl<'de> Members<'de> for Found<'de> {
 
     fn take<A: MapAccess<'de>>(&mut self, name: &'static str, map: &mut A) -> Result<(), A::Error> {
         match name {
-            "alg" => self.alg = Some(map.next_value()?),
-            "kid" => self.kid = Some(map.next_value()?),
-            "typ" => self.typ = Some(map.next_value()?),
+            "alg" => self.alg = text(map)?,
+            "kid" => self.kid = text(map)?,
+            "typ" => self.typ = text(map)?,
             _ => self.crit = Some(map.next_value()?),
         }
         Ok(())
     }
+}
+
+/// The string that comes next. Left to serde, a `Cow` is a copy.
+fn text<'de, A: MapAccess<'de>>(map: &mut A) -> Result<Option<Cow<'de, str>>, A::Error> {
+    map.next_value().map(|Text(text)| Some(text))
 }
 
 impl<'a> Header<'a> {
