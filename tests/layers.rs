@@ -29,8 +29,10 @@ const LAYERS: &[&[&str]] = &[
 ];
 
 /// What every module may use. These lie below all layers and may use each other, but not in a circle.
-const VOCABULARY: &[&str] =
-    &["body", "causes", "http1", "interim", "id", "name", "peer", "secret", "clock", "digits", "shutdown"];
+const VOCABULARY: &[&str] = &[
+    "body", "causes", "http1", "interim", "message", "id", "name", "peer", "secret", "clock", "digits",
+    "shutdown",
+];
 
 /// Names that say nothing about what is inside.
 const NAMELESS: &[&str] = &["utils", "util", "common", "helpers", "misc", "types"];

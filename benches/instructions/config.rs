@@ -2,10 +2,11 @@
 
 use std::path::Path;
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request};
+use http::{HeaderName, HeaderValue, Uri};
 use portcullis::clock::UnixTime;
 use portcullis::config::{self, Config};
 use portcullis::inbound::{Arrival, IdSource, Inbound, Limits, RequestId};
+use portcullis::message::Head;
 use portcullis::peer::PeerAddr;
 
 /// When everything happens whose time can be chosen; the tokens in `keys` were issued then.
@@ -53,16 +54,15 @@ pub(crate) fn fields(count: usize) -> Vec<(HeaderName, HeaderValue)> {
 
 /// A request for the first route, from a client on this machine.
 pub(crate) fn inbound(config: &Config, fields: Vec<(HeaderName, HeaderValue)>) -> Inbound {
-    let request = Request::builder().method(Method::GET).uri("/service-0/orders/17?page=2");
-    let (mut head, ()) = request.body(()).unwrap().into_parts();
-    head.headers = fields.into_iter().collect::<HeaderMap>();
+    let uri = Uri::from_static("/service-0/orders/17?page=2");
+    let head = Head { uri, fields: fields.into_iter().collect(), ..Head::empty() };
     let arrival = Arrival {
         peer: PeerAddr(([127, 0, 0, 1], 40_000).into()),
         local: ([127, 0, 0, 1], 8080).into(),
         time: NOW,
     };
     let limits = Limits::new(&config.server);
-    let id = RequestId::accept_or_make(&head.headers, arrival, &limits, &IdSource::new(1));
+    let id = RequestId::accept_or_make(&head.fields, arrival, &limits, &IdSource::new(1));
     Inbound::parse(arrival, Box::new(head), id, &limits)
         .unwrap_or_else(|malformed| panic!("{}", malformed.reject))
 }

@@ -10,8 +10,9 @@ use http::HeaderMap;
 use portcullis::auth::{Caller, authorize};
 use portcullis::config::Config;
 use portcullis::inbound::Inbound;
+use portcullis::message::Fields;
 use portcullis::name::{Role, Roles, Username};
-use portcullis::proxy::head::{Fields, Reader};
+use portcullis::proxy::head::Reader;
 use portcullis::proxy::{HeaderPolicy, preview};
 
 use crate::config::{NOW, fields, inbound, with_routes};
@@ -70,7 +71,7 @@ impl Received {
         Self {
             bytes: BytesMut::new(),
             reader: Reader::default(),
-            fields: Fields::new(),
+            fields: Fields::default(),
             policy: HeaderPolicy::new(&config.identity_headers, "0123abcd"),
         }
     }
@@ -86,7 +87,7 @@ impl Received {
     }
 
     fn filter(&mut self) -> HeaderMap {
-        self.policy.incoming(self.fields.drain(..))
+        self.policy.incoming(self.fields.drain())
     }
 }
 

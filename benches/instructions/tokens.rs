@@ -5,8 +5,9 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use gungraun::{library_benchmark, library_benchmark_group};
-use http::{HeaderMap, header};
+use http::header;
 use portcullis::auth::{Authenticator, Caller, TokenCache};
+use portcullis::message::Fields;
 use portcullis::observe::metrics::TokenCounters;
 use portcullis::token::{Cache, KeyRing, Revocations, SigningKey, Verifier};
 
@@ -23,7 +24,7 @@ struct Gate {
     revocations: Revocations,
     cache: TokenCache,
     counters: TokenCounters,
-    headers: HeaderMap,
+    headers: Fields,
 }
 
 impl Gate {
@@ -38,8 +39,8 @@ impl Gate {
 fn unseen((record, token): (&str, &str)) -> Gate {
     let key = SigningKey::from_record(record.trim().as_bytes()).unwrap();
     let ring = Arc::new(KeyRing::new(Arc::new(key), []));
-    let mut headers = HeaderMap::new();
-    headers.insert(header::AUTHORIZATION, format!("Bearer {}", token.trim()).parse().unwrap());
+    let mut headers = Fields::default();
+    headers.push(header::AUTHORIZATION, format!("Bearer {}", token.trim()).parse().unwrap());
     let gate = Gate {
         verifier: Verifier::new(ring, "https://gate.example", "backends", Duration::from_secs(5)),
         revocations: Revocations::new(),

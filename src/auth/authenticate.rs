@@ -2,9 +2,10 @@
 
 use std::sync::{Arc, Mutex, PoisonError};
 
-use http::{HeaderMap, HeaderValue, header};
+use http::{HeaderValue, header};
 
 use crate::clock::UnixTime;
+use crate::message::Fields;
 use crate::name::{Role, Roles, Username};
 use crate::observe::metrics::TokenCounters;
 use crate::reject::Reject;
@@ -101,7 +102,7 @@ impl Authenticator<'_> {
     ///
     /// # Errors
     /// [`Reject::NoToken`], [`Reject::MalformedAuthorization`] or [`Reject::InvalidToken`].
-    pub fn authenticate(&self, headers: &HeaderMap, now: UnixTime) -> Result<Arc<Caller>, Reject> {
+    pub fn authenticate(&self, headers: &Fields, now: UnixTime) -> Result<Arc<Caller>, Reject> {
         let token = credentials(headers)?;
         let cached = self.cached(token, now);
         if let Some(counters) = self.counters {
@@ -143,12 +144,12 @@ impl Authenticator<'_> {
 ///
 /// # Errors
 /// [`Reject::NoToken`] or [`Reject::MalformedAuthorization`].
-pub fn bearer_token(headers: &HeaderMap) -> Result<&str, Reject> {
+pub fn bearer_token(headers: &Fields) -> Result<&str, Reject> {
     well_formed(credentials(headers)?)
 }
 
-fn credentials(headers: &HeaderMap) -> Result<&[u8], Reject> {
-    let mut lines = headers.get_all(header::AUTHORIZATION).iter();
+fn credentials(headers: &Fields) -> Result<&[u8], Reject> {
+    let mut lines = headers.get_all(&header::AUTHORIZATION);
     let Some(line) = lines.next() else { return Err(Reject::NoToken) };
     if lines.next().is_some() {
         return Err(Reject::MalformedAuthorization("the request has more than one Authorization header"));
@@ -171,7 +172,6 @@ const SYMBOLS: [bool; 256] = {
     symbols
 };
 
-
 /// RFC 6750 §2.1, `b64token`.
 fn well_formed(token: &[u8]) -> Result<&str, Reject> {
     let all_symbols = token.iter().fold(true, |all, byte| all & SYMBOLS[usize::from(*byte)]);
@@ -191,7 +191,7 @@ mod tests {
         for line in lines {
             headers.append("authorization", line.parse().unwrap());
         }
-        bearer_token(&headers).map(str::to_owned)
+        bearer_token(&headers.into()).map(str::to_owned)
     }
 
     #[test]

@@ -8,7 +8,6 @@ use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
 use bytes::Bytes;
-use http::request::Parts;
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, Response, StatusCode, Version, header};
 use http_body::{Body, Frame, SizeHint};
@@ -21,6 +20,7 @@ use crate::body::{BodyError, Meter, RequestBody, ResponseBody};
 use crate::clock;
 use crate::config::{Endpoint, Route, Target};
 use crate::inbound::{Arrival, Inbound, Malformed, REQUEST_ID, RequestId};
+use crate::message::Head;
 use crate::observe::AccessRecord;
 use crate::observe::metrics::Ended;
 use crate::peer::ClientIp;
@@ -63,13 +63,13 @@ enum Seen {
     /// Nothing yet.
     Nothing,
     /// It is refused before it means anything.
-    Malformed(Box<(Box<Parts>, RequestId)>),
+    Malformed(Box<(Box<Head>, RequestId)>),
     /// What it means.
     Inbound(Arc<Inbound>),
 }
 
 impl Seen {
-    fn head(&self) -> Option<&Parts> {
+    fn head(&self) -> Option<&Head> {
         match self {
             Self::Nothing => None,
             Self::Malformed(malformed) => Some(&malformed.0),
@@ -190,7 +190,7 @@ impl Exchange {
         if matches!(reject, Reject::Internal(_)) {
             tracing::error!(request.id = id, error = %reject, "a request failed inside the gateway");
         }
-        let form = state.request.head().map_or(Form::Problem, |head| Form::of(head.version, &head.headers));
+        let form = state.request.head().map_or(Form::Problem, |head| Form::of(head.version, &head.fields));
         let response = reject.response(form, id);
         state.reason = Some(text);
         state.refused = Some(reject.code());
@@ -251,7 +251,7 @@ impl State {
 
     fn record(&self, total: Duration) -> AccessRecord<'_> {
         let (client, host, target) = self.addressed();
-        let field = |name| self.request.head().and_then(|head| head.headers.get(name));
+        let field = |name| self.request.head().and_then(|head| head.fields.get(name));
         AccessRecord {
             time: self.arrival.time,
             request_id: self.request.id().map_or("", RequestId::as_str),
@@ -281,7 +281,7 @@ impl State {
             } else {
                 None
             }),
-            user_agent: field(header::USER_AGENT).map(HeaderValue::as_bytes),
+            user_agent: field(&header::USER_AGENT).map(HeaderValue::as_bytes),
             complete: self.complete,
         }
     }
@@ -296,7 +296,7 @@ impl State {
             }
             Seen::Malformed(malformed) => {
                 let head = &malformed.0;
-                (self.peer(), head.headers.get(header::HOST), head.uri.path_and_query())
+                (self.peer(), head.fields.get(&header::HOST), head.uri.path_and_query())
             }
             Seen::Nothing => (self.peer(), None, None),
         }

@@ -10,8 +10,7 @@ mod worker;
 
 use std::sync::Arc;
 
-use http::request::Parts;
-use http::{Method, Request, Response, Version};
+use http::{Method, Response, Version};
 use http_body::Body;
 
 pub use connection::{Connection, Protocol};
@@ -25,6 +24,7 @@ use crate::clock;
 use crate::config::Target;
 use crate::gateway::exchange::Exchange;
 use crate::inbound::{Arrival, Inbound, Malformed, RequestId};
+use crate::message::Head;
 use crate::proxy::{self, Forwarded, Tunnel, Way};
 use crate::reject::Reject;
 
@@ -32,7 +32,7 @@ use crate::reject::Reject;
 pub async fn handle(
     worker: &Arc<Worker>,
     connection: &Arc<Connection>,
-    head: Box<Parts>,
+    head: Box<Head>,
     body: Option<Stream>,
 ) -> Response<Tracked> {
     let view = worker.view();
@@ -49,8 +49,8 @@ pub async fn handle(
 pub fn refuse(worker: &Arc<Worker>, connection: &Arc<Connection>, reject: Reject) -> Response<Tracked> {
     let view = worker.view();
     let arrival = Arrival { peer: connection.peer(), local: connection.local(), time: clock::now() };
-    let head = Box::new(Request::new(()).into_parts().0);
-    let request_id = RequestId::accept_or_make(&head.headers, arrival, &view.snapshot.limits, worker.ids());
+    let head = Box::new(Head::empty());
+    let request_id = RequestId::accept_or_make(&head.fields, arrival, &view.snapshot.limits, worker.ids());
     let mut exchange = Exchange::begin(&view, connection, arrival, &unread_method(), head.version);
     let reject = exchange.note_malformed(Malformed { reject, head, request_id });
     exchange.refuse(&reject)
@@ -72,12 +72,12 @@ async fn serve(
     worker: &Worker,
     view: &View,
     connection: &Connection,
-    head: Box<Parts>,
+    head: Box<Head>,
     body: Option<Stream>,
     exchange: &mut Exchange,
 ) -> Result<Served, Reject> {
     let (snapshot, arrival) = (&*view.snapshot, exchange.arrival());
-    let id = RequestId::accept_or_make(&head.headers, arrival, &snapshot.limits, worker.ids());
+    let id = RequestId::accept_or_make(&head.fields, arrival, &snapshot.limits, worker.ids());
     let inbound = Inbound::parse(arrival, head, id, &snapshot.limits);
     let inbound = Arc::new(inbound.map_err(|malformed| exchange.note_malformed(*malformed))?);
     exchange.note_inbound(&inbound);

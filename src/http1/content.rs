@@ -5,6 +5,7 @@ use http::{HeaderMap, Version, header};
 
 use super::chunked::{Decoder, Piece};
 use crate::digits;
+use crate::message::Fields;
 
 /// How long the content of a message is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -35,9 +36,9 @@ impl Length {
     ///
     /// # Errors
     /// [`Ambiguous`].
-    pub fn of_request(version: Version, fields: &HeaderMap) -> Result<Option<Self>, Ambiguous> {
-        let mut codings = fields.get_all(header::TRANSFER_ENCODING).iter();
-        let mut lengths = fields.get_all(header::CONTENT_LENGTH).iter();
+    pub fn of_request(version: Version, fields: &Fields) -> Result<Option<Self>, Ambiguous> {
+        let mut codings = fields.get_all(&header::TRANSFER_ENCODING);
+        let mut lengths = fields.get_all(&header::CONTENT_LENGTH);
         if let Some(coding) = codings.next() {
             if codings.next().is_some() || !coding.as_bytes().eq_ignore_ascii_case(b"chunked") {
                 return Err(Ambiguous::Coding);

@@ -5,10 +5,15 @@
 
 use std::net::{IpAddr, SocketAddr};
 
-use http::{HeaderMap, HeaderValue};
+use http::{HeaderName, HeaderValue};
 
 use super::Limits;
+use crate::message::Fields;
 use crate::peer::{ClientIp, PeerAddr};
+
+static FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+static FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+static FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
 
 /// A chain longer than this is nobody's deployment.
 const MAX_HOPS: usize = 32;
@@ -47,7 +52,7 @@ pub struct ForwardedChain {
 impl ForwardedChain {
     /// Reads the forwarding headers if the peer may set them.
     #[must_use]
-    pub(super) fn read(headers: &HeaderMap, peer: PeerAddr, limits: &Limits) -> Self {
+    pub(super) fn read(headers: &Fields, peer: PeerAddr, limits: &Limits) -> Self {
         let trusted = limits.trusts(peer);
         let peer = peer.ip();
         if !trusted {
@@ -56,11 +61,11 @@ impl ForwardedChain {
         let mut hops = believable(headers, limits);
         hops.reverse();
         let client = ClientIp(hops.first().copied().unwrap_or(peer));
-        let scheme = match last_item(headers, "x-forwarded-proto") {
+        let scheme = match last_item(headers, &FORWARDED_PROTO) {
             Some(b"https" | b"wss") => Scheme::Https,
             _ => Scheme::Http,
         };
-        let host = last_item(headers, "x-forwarded-host")
+        let host = last_item(headers, &FORWARDED_HOST)
             .and_then(|text| std::str::from_utf8(text).ok())
             .filter(|text| crate::route::Host::parse_authority(text).is_ok())
             .and_then(|text| HeaderValue::from_str(text).ok());
@@ -92,9 +97,9 @@ impl ForwardedChain {
 }
 
 /// The hops that can be believed, the nearest first; the last of them is the client.
-fn believable(headers: &HeaderMap, limits: &Limits) -> Vec<IpAddr> {
+fn believable(headers: &Fields, limits: &Limits) -> Vec<IpAddr> {
     let mut hops = Vec::new();
-    let lines: Vec<&[u8]> = headers.get_all("x-forwarded-for").iter().map(HeaderValue::as_bytes).collect();
+    let lines: Vec<&[u8]> = headers.get_all(&FORWARDED_FOR).map(HeaderValue::as_bytes).collect();
     for item in lines.iter().rev().flat_map(|line| line.rsplit(|&byte| byte == b',')).take(MAX_HOPS) {
         let Some(address) = std::str::from_utf8(item).ok().and_then(parse_address) else { break };
         hops.push(address);
@@ -116,8 +121,8 @@ fn parse_address(text: &str) -> Option<IpAddr> {
 }
 
 /// The last item of a list header: the one that the nearest proxy wrote.
-fn last_item<'h>(headers: &'h HeaderMap, name: &str) -> Option<&'h [u8]> {
-    let line = headers.get_all(name).iter().next_back()?;
+fn last_item<'h>(headers: &'h Fields, name: &'h HeaderName) -> Option<&'h [u8]> {
+    let line = headers.get_all(name).next_back()?;
     line.as_bytes().rsplit(|&byte| byte == b',').next().map(<[u8]>::trim_ascii)
 }
 
@@ -136,7 +141,7 @@ mod tests {
         let trusted_proxies: Vec<ipnet::IpNet> = trusted.iter().map(|net| net.parse().unwrap()).collect();
         let limits = Limits { max_uri_size: 1, max_headers: 1, trusted_proxies };
         let peer = PeerAddr("10.0.0.1:4000".parse().unwrap());
-        ForwardedChain::read(&headers, peer, &limits)
+        ForwardedChain::read(&headers.into(), peer, &limits)
     }
 
     fn hops(chain: &ForwardedChain) -> String {

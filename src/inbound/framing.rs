@@ -1,29 +1,29 @@
 //! Framing that the HTTP parser lets through but that another parser behind us could read in another way (RFC 9112 §6, §11.2).
 
-use http::request::Parts;
-use http::{HeaderMap, HeaderName, Version, header};
+use http::{HeaderName, Version, header};
 
 use crate::http1::{Ambiguous, Length};
+use crate::message::{Fields, Head};
 use crate::reject::Reject;
 
 /// Refuses a head whose message length or expectation could be read in two ways.
-pub(super) fn check(head: &Parts) -> Result<(), Reject> {
+pub(super) fn check(head: &Head) -> Result<(), Reject> {
     // One pass over the names costs less than a look-up for each of these three, which most requests do not have.
     let is_framing = |name: &HeaderName| {
         *name == header::TRANSFER_ENCODING || *name == header::CONTENT_LENGTH || *name == header::EXPECT
     };
-    if head.headers.keys().any(is_framing) {
+    if head.fields.names().any(is_framing) {
         length(head)?;
-        expectation(&head.headers)?;
+        expectation(&head.fields)?;
     }
-    if head.version == Version::HTTP_2 && has_connection_fields(&head.headers) {
+    if head.version == Version::HTTP_2 && has_connection_fields(&head.fields) {
         return Err(Reject::BadRequest("connection-specific header fields have no place in HTTP/2"));
     }
     Ok(())
 }
 
-fn length(head: &Parts) -> Result<(), Reject> {
-    Length::of_request(head.version, &head.headers).map(drop).map_err(|ambiguous| match ambiguous {
+fn length(head: &Head) -> Result<(), Reject> {
+    Length::of_request(head.version, &head.fields).map(drop).map_err(|ambiguous| match ambiguous {
         Ambiguous::Coding => Reject::UnknownTransferCoding,
         Ambiguous::OldCoding => Reject::BadRequest("HTTP/1.0 has no Transfer-Encoding"),
         Ambiguous::Both => Reject::BadRequest("the request has both Transfer-Encoding and Content-Length"),
@@ -32,9 +32,9 @@ fn length(head: &Parts) -> Result<(), Reject> {
 }
 
 /// RFC 9110 §10.1.1: the only expectation there is.
-fn expectation(headers: &HeaderMap) -> Result<(), Reject> {
+fn expectation(headers: &Fields) -> Result<(), Reject> {
     let unknown = |value: &http::HeaderValue| !value.as_bytes().eq_ignore_ascii_case(b"100-continue");
-    if headers.get_all(header::EXPECT).iter().any(unknown) {
+    if headers.get_all(&header::EXPECT).any(unknown) {
         return Err(Reject::UnknownExpectation);
     }
     Ok(())
@@ -51,10 +51,10 @@ static CONNECTION_FIELDS: [HeaderName; 5] = [
 ];
 
 /// RFC 9113 §8.2.2. The h2 crate resets most of these itself; this holds whatever it does.
-fn has_connection_fields(headers: &HeaderMap) -> bool {
+fn has_connection_fields(headers: &Fields) -> bool {
     let te_is_more =
-        headers.get(header::TE).is_some_and(|te| !te.as_bytes().eq_ignore_ascii_case(b"trailers"));
-    te_is_more || headers.keys().any(|name| CONNECTION_FIELDS.contains(name))
+        headers.get(&header::TE).is_some_and(|te| !te.as_bytes().eq_ignore_ascii_case(b"trailers"));
+    te_is_more || headers.names().any(|name| CONNECTION_FIELDS.contains(name))
 }
 
 #[cfg(test)]
@@ -68,7 +68,7 @@ mod tests {
         for (name, value) in fields {
             request = request.header(*name, *value);
         }
-        check(&request.body(()).unwrap().into_parts().0).is_err()
+        check(&request.body(()).unwrap().into_parts().0.into()).is_err()
     }
 
     #[test]
@@ -109,7 +109,7 @@ mod tests {
         let refused = |name: &str, value: &str| {
             let request =
                 Request::builder().version(Version::HTTP_2).header("accept", "*/*").header(name, value);
-            check(&request.body(()).unwrap().into_parts().0).is_err()
+            check(&request.body(()).unwrap().into_parts().0.into()).is_err()
         };
         for name in ["Connection", "Keep-Alive", "Proxy-Connection", "Upgrade"] {
             assert!(refused(name, "x"), "{name}");

@@ -9,9 +9,8 @@ mod request_id;
 use std::borrow::Cow;
 use std::net::SocketAddr;
 
-use http::request::Parts;
 use http::uri::PathAndQuery;
-use http::{HeaderMap, HeaderValue, Method, Version, header};
+use http::{HeaderValue, Method, Version, header};
 use ipnet::IpNet;
 
 pub use forwarded::{ForwardedChain, Scheme};
@@ -20,6 +19,7 @@ pub use request_id::{IdSource, REQUEST_ID, RequestId};
 use crate::clock::UnixTime;
 use crate::config;
 use crate::digits;
+use crate::message::{Fields, Head};
 use crate::peer::{ClientIp, PeerAddr};
 use crate::reject::Reject;
 use crate::route::{CleanPath, Host};
@@ -68,7 +68,7 @@ pub struct Arrival {
 #[derive(Debug)]
 pub struct Inbound {
     /// Method, version and header fields as they came. The URI in it is no longer looked at: see `path` and `host`.
-    pub head: Box<Parts>,
+    pub head: Box<Head>,
     path: CleanPath,
     authority: Authority,
     chain: ForwardedChain,
@@ -81,7 +81,7 @@ pub struct Malformed {
     /// Why.
     pub reject: Reject,
     /// As it came.
-    pub head: Box<Parts>,
+    pub head: Box<Head>,
     /// Its id.
     pub request_id: RequestId,
 }
@@ -93,13 +93,13 @@ impl Inbound {
     /// [`Malformed`] with status 400, 414, 417, 421 or 501; nothing of the request has been acted on.
     pub fn parse(
         arrival: Arrival,
-        head: Box<Parts>,
+        head: Box<Head>,
         request_id: RequestId,
         limits: &Limits,
     ) -> Result<Self, Box<Malformed>> {
         match read(&head, arrival, limits) {
             Ok((path, authority)) => {
-                let chain = ForwardedChain::read(&head.headers, arrival.peer, limits);
+                let chain = ForwardedChain::read(&head.fields, arrival.peer, limits);
                 Ok(Self { head, path, authority, chain, request_id })
             }
             Err(reject) => Err(Box::new(Malformed { reject, head, request_id })),
@@ -132,8 +132,8 @@ impl Inbound {
 
     /// The header fields as they came.
     #[must_use]
-    pub fn headers(&self) -> &HeaderMap {
-        &self.head.headers
+    pub fn headers(&self) -> &Fields {
+        &self.head.fields
     }
 
     /// The client behind trusted proxies.
@@ -155,9 +155,9 @@ impl Inbound {
     }
 }
 
-fn read(head: &Parts, arrival: Arrival, limits: &Limits) -> Result<(CleanPath, Authority), Reject> {
+fn read(head: &Head, arrival: Arrival, limits: &Limits) -> Result<(CleanPath, Authority), Reject> {
     check_method(&head.method)?;
-    if head.headers.len() > limits.max_headers {
+    if head.fields.len() > limits.max_headers {
         return Err(Reject::TooManyHeaders { limit: limits.max_headers });
     }
     framing::check(head)?;
@@ -173,7 +173,7 @@ fn check_method(method: &Method) -> Result<(), Reject> {
     Ok(())
 }
 
-fn clean_path(head: &Parts, limits: &Limits) -> Result<CleanPath, Reject> {
+fn clean_path(head: &Head, limits: &Limits) -> Result<CleanPath, Reject> {
     // The longest targets are asked for by the parser's own bound; this is the configured one.
     // RFC 9110 §7.4: another scheme is another resource, for which we do not speak.
     if head.uri.scheme_str().is_some_and(|scheme| scheme != "http" && scheme != "https") {
@@ -202,8 +202,8 @@ struct Authority {
 impl Authority {
     /// The one authority of the request (RFC 9112 §3.2, RFC 9113 §8.3.1): of `Host`, `:authority` and an absolute target all that are
     /// there must agree, since a backend may read another of them than we do.
-    fn of(head: &Parts, local: SocketAddr) -> Result<Self, Reject> {
-        let mut lines = head.headers.get_all(header::HOST).iter();
+    fn of(head: &Head, local: SocketAddr) -> Result<Self, Reject> {
+        let mut lines = head.fields.get_all(&header::HOST);
         let (field, second) = (lines.next(), lines.next());
         if second.is_some() {
             return Err(Reject::BadRequest("the request has more than one Host header"));

@@ -2,11 +2,12 @@
 
 use std::sync::Mutex;
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue};
 use uuid::{Builder, Uuid};
 
 use super::{Arrival, Limits};
 use crate::clock::UnixTime;
+use crate::message::Fields;
 
 /// The header that carries a [`RequestId`], in requests and responses.
 pub const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
@@ -18,8 +19,8 @@ pub struct RequestId(HeaderValue);
 impl RequestId {
     /// Keeps the id that a trusted peer gave, if it is 1 to 128 characters of `A-Z a-z 0-9 . _ -`; makes one otherwise.
     #[must_use]
-    pub fn accept_or_make(headers: &HeaderMap, arrival: Arrival, limits: &Limits, ids: &IdSource) -> Self {
-        let given = if limits.trusts(arrival.peer) { headers.get(REQUEST_ID) } else { None };
+    pub fn accept_or_make(headers: &Fields, arrival: Arrival, limits: &Limits, ids: &IdSource) -> Self {
+        let given = if limits.trusts(arrival.peer) { headers.get(&REQUEST_ID) } else { None };
         let mut value = match given {
             Some(value) if is_acceptable(value.as_bytes()) => value.clone(),
             _ => ids.uuid_value(arrival.time),

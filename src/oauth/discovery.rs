@@ -28,7 +28,7 @@ impl Document {
 
     /// RFC 9110 §13.1.2: 304 for a client that has this very document.
     fn response(&self, inbound: &Inbound) -> Response<ResponseBody> {
-        let known = inbound.headers().get_all(header::IF_NONE_MATCH).iter().any(|value| value == self.tag);
+        let known = inbound.headers().get_all(&header::IF_NONE_MATCH).any(|value| value == self.tag);
         let body = if known { ResponseBody::empty() } else { ResponseBody::full(self.body.clone()) };
         let mut response = Response::new(body);
         *response.status_mut() = if known { StatusCode::NOT_MODIFIED } else { StatusCode::OK };

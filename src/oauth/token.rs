@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use http::{HeaderMap, HeaderValue, Response, header};
+use http::{HeaderValue, Response, header};
 use serde::Serialize;
 
 use super::Provider;
@@ -15,6 +15,7 @@ use crate::clock;
 use crate::id::SessionId;
 use crate::identity::{LoginError, User};
 use crate::inbound::Inbound;
+use crate::message::Fields;
 use crate::reject::Reject;
 use crate::token::Subject;
 
@@ -60,7 +61,7 @@ pub async fn token(
 }
 
 async fn grant(
-    headers: &HeaderMap,
+    headers: &Fields,
     body: &[u8],
     provider: &Provider,
 ) -> Result<Response<ResponseBody>, OAuthError> {
@@ -85,11 +86,11 @@ async fn grant(
 
 /// No program is registered here, so none can prove that it is one (RFC 6749 §3.2.1, §5.2). A public client's `client_id` alone
 /// claims nothing.
-fn refuse_client_credentials(headers: &HeaderMap, request: &TokenRequest) -> Result<(), OAuthError> {
+fn refuse_client_credentials(headers: &Fields, request: &TokenRequest) -> Result<(), OAuthError> {
     let is_basic = |value: &HeaderValue| {
         value.as_bytes().get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"basic "))
     };
-    if headers.get_all(header::AUTHORIZATION).iter().any(is_basic) {
+    if headers.get_all(&header::AUTHORIZATION).any(is_basic) {
         return Err(OAuthError::InvalidClient(ClientAuth::Header));
     }
     if request.client_secret.is_some() {

@@ -32,7 +32,7 @@ pub(super) fn answer(
         let (response, tunnel) = upgrade::accept(*connection, asked, way.policy)?;
         return Ok(Forwarded { response, server: address, answered, tunnel: Some(Box::new(tunnel)) });
     }
-    let mut headers = way.policy.incoming(connection.fields().drain(..));
+    let mut headers = way.policy.incoming(connection.fields().drain());
     if head.status == StatusCode::NO_CONTENT {
         // RFC 9110 §8.6: a length has no place here, and a client of HTTP/2 would take the response for malformed.
         headers.remove(header::CONTENT_LENGTH);

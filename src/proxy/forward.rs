@@ -3,13 +3,13 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use http::{HeaderMap, Method, Response, StatusCode, Version, header};
+use http::{Method, Response, StatusCode, Version, header};
 use http_body::Body;
 
 use super::answer::answer;
 use super::balance::Upstream;
 use super::headers::{Authorization, HeaderPolicy, RequestHead, Switch, asks_for_websocket};
-use super::http1::{Cause, Deadline, Failure, Fields, Upload};
+use super::http1::{Cause, Deadline, Failure, Upload};
 use super::pick::{Picked, pick};
 use super::upgrade::Tunnel;
 use crate::auth::Permit;
@@ -18,6 +18,7 @@ use crate::clock;
 use crate::http1::Framing;
 use crate::inbound::Inbound;
 use crate::interim::Interim;
+use crate::message::Fields;
 use crate::reject::Reject;
 use crate::route::Access;
 
@@ -115,8 +116,8 @@ fn sketch(
     };
     let is_http11 = inbound.head.version == Version::HTTP_11;
     // Only HTTP/1.1 lets us pass on the question; an HTTP/2 client sends its body when it likes.
-    let expects = is_http11 && framing != Framing::Empty && inbound.headers().contains_key(header::EXPECT);
-    let connection = inbound.headers().contains_key(header::CONNECTION);
+    let expects = is_http11 && framing != Framing::Empty && inbound.headers().contains(&header::EXPECT);
+    let connection = inbound.headers().contains(&header::CONNECTION);
     let websocket = is_http11
         && connection
         && inbound.method() == Method::GET
@@ -165,13 +166,13 @@ pub fn preview(
 }
 
 /// DESIGN §9.4. On a public route nobody has looked at the header; a bearer token in it may be ours, a Basic password cannot.
-fn authorization(permit: &Permit<'_>, headers: &HeaderMap) -> Authorization {
+fn authorization(permit: &Permit<'_>, headers: &Fields) -> Authorization {
     let route = permit.route();
     let is_bearer = |value: &http::HeaderValue| {
         value.as_bytes().get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"bearer"))
     };
     let may_be_ours =
-        route.access != Access::Public || headers.get_all(header::AUTHORIZATION).iter().any(is_bearer);
+        route.access != Access::Public || headers.get_all(&header::AUTHORIZATION).any(is_bearer);
     if may_be_ours && !route.forward_authorization {
         Authorization::Withheld
     } else {

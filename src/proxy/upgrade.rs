@@ -2,11 +2,11 @@
 
 use std::io;
 
-use http::{HeaderMap, HeaderValue, Response, StatusCode, header};
+use http::{HeaderValue, Response, StatusCode, header};
 use tokio::io::{AsyncRead, AsyncWrite, copy_bidirectional};
 
 use super::headers::{HeaderPolicy, asks_for_websocket};
-use super::http1::{Connection, Fields, Tunnelled};
+use super::http1::{Connection, Tunnelled};
 use crate::body::ResponseBody;
 use crate::reject::Reject;
 
@@ -47,7 +47,7 @@ pub(super) fn accept(
         return Err(broke("it switched protocols without being asked to"));
     }
     let fields = std::mem::take(connection.fields());
-    if !asks_for_websocket(&all(&fields)) {
+    if !asks_for_websocket(&fields) {
         return Err(broke("it switched to a protocol that nobody asked for"));
     }
     let mut response = Response::new(ResponseBody::empty());
@@ -57,12 +57,4 @@ pub(super) fn accept(
     response.headers_mut().insert(header::UPGRADE, HeaderValue::from_static("websocket"));
     let upstream = connection.into_tunnel().ok_or_else(|| broke("its connection is gone"))?;
     Ok((response, Tunnel { upstream }))
-}
-
-fn all(fields: &Fields) -> HeaderMap {
-    let mut headers = HeaderMap::new();
-    for (name, value) in fields {
-        headers.append(name, value.clone());
-    }
-    headers
 }

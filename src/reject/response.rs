@@ -5,6 +5,7 @@ use http::{HeaderMap, HeaderValue, Method, Response, StatusCode, Version, header
 use super::Reject;
 use crate::body::ResponseBody;
 use crate::digits;
+use crate::message::Fields;
 use crate::observe::json;
 
 impl Reject {
@@ -126,13 +127,13 @@ impl Form {
     /// What a caller that sends these request headers understands. gRPC is spoken over HTTP/2 only: whoever names its media type over
     /// HTTP/1.1 gets the status, and the end of the connection, that the refusal has there.
     #[must_use]
-    pub fn of(version: Version, request: &HeaderMap) -> Self {
+    pub fn of(version: Version, request: &Fields) -> Self {
         if version == Version::HTTP_2 && is_grpc(request) { Self::Grpc } else { Self::Problem }
     }
 }
 
-fn is_grpc(request: &HeaderMap) -> bool {
-    let kind = request.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
+fn is_grpc(request: &Fields) -> bool {
+    let kind = request.get(&header::CONTENT_TYPE).map(HeaderValue::as_bytes).unwrap_or_default();
     kind.strip_prefix(b"application/grpc")
         .is_some_and(|rest| rest.is_empty() || rest.starts_with(b"+") || rest.starts_with(b";"))
 }

@@ -46,7 +46,7 @@ pub(super) async fn serve(
     let service = service_fn(move |request: Request<Incoming>| {
         let (worker, connection) = (worker.clone(), connection.clone());
         let (head, body) = request.into_parts();
-        let (head, body) = (Box::new(head), content(body));
+        let (head, body) = (Box::new(head.into()), content(body));
         Exchange(Box::pin(async move { gateway::handle(&worker, &connection, head, body).await }))
     });
     let (io, outbox) = batch::split(io);

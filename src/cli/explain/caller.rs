@@ -2,8 +2,6 @@
 
 use std::sync::Arc;
 
-use http::HeaderMap;
-
 use crate::auth::{self, Caller};
 use crate::cli::administration::Administration;
 use crate::cli::arguments::Question;
@@ -11,6 +9,7 @@ use crate::cli::failure::Failure;
 use crate::clock::{self, UnixTime};
 use crate::config::Config;
 use crate::identity::AdminError;
+use crate::message::Fields;
 use crate::name::{Roles, Username};
 use crate::reject::Reject;
 
@@ -23,7 +22,7 @@ const SOMEBODY: &str = "somebody";
 /// [`Failure`] when the store cannot be asked.
 pub(super) fn authenticate(
     question: &Question,
-    headers: &HeaderMap,
+    headers: &Fields,
     config: &Config,
 ) -> Result<Result<Arc<Caller>, Reject>, Failure> {
     if let Some(name) = &question.user {

@@ -23,6 +23,7 @@ use crate::clock::{self, UnixTime};
 use crate::config::{Config, Target};
 use crate::id::fill_random;
 use crate::inbound::{Arrival, IdSource, Inbound, Limits, RequestId};
+use crate::message::Head;
 use crate::peer::PeerAddr;
 use crate::proxy::{self, HeaderPolicy};
 use crate::reject::Reject;
@@ -33,9 +34,9 @@ use crate::route::{Found, Host};
 /// # Errors
 /// [`Failure`] when the question has no answer: it is no URL, or the store cannot be opened.
 pub(super) fn run(question: &Question, config: &Config, out: &mut dyn Write) -> Result<Status, Failure> {
-    let request = request(question, config)?;
-    let authenticated = caller::authenticate(question, request.headers(), config)?;
-    let explanation = explain(question, config, request, authenticated)?;
+    let head = request(question, config)?;
+    let authenticated = caller::authenticate(question, &head.fields, config)?;
+    let explanation = explain(question, config, head, authenticated)?;
     if question.json {
         print_json(out, &explanation)?;
     } else {
@@ -45,7 +46,7 @@ pub(super) fn run(question: &Question, config: &Config, out: &mut dyn Write) -> 
 }
 
 /// The request as a client would send it: origin form, with a `Host` header.
-fn request(question: &Question, config: &Config) -> Result<Request<()>, Failure> {
+fn request(question: &Question, config: &Config) -> Result<Head, Failure> {
     let wrong = |why: &dyn std::fmt::Display| {
         Failure::usage(format!("{:?} is neither a path nor an http URL: {why}", question.url)).with_help(
             "write the path as it is sent, such as /orders/7, or the whole URL, http://host/orders/7",
@@ -78,7 +79,7 @@ fn request(question: &Question, config: &Config) -> Result<Request<()>, Failure>
             bearer.map_err(|_| Failure::usage("the token has a character that no header can have"))?,
         );
     }
-    Ok(request)
+    Ok(request.into_parts().0.into())
 }
 
 /// The host by which clients know the gateway: that of its issuer, which is a URL. One that is made from `listen` with port 0
@@ -93,14 +94,14 @@ fn own_host(config: &Config) -> String {
 fn explain(
     question: &Question,
     config: &Config,
-    request: Request<()>,
+    head: Head,
     authenticated: Result<Arc<Caller>, Reject>,
 ) -> Result<Explanation, Failure> {
     let limits = Limits::new(&config.server);
     let (arrival, ids) = (arrival(config, clock::now()), ids()?);
-    let id = RequestId::accept_or_make(request.headers(), arrival, &limits, &ids);
+    let id = RequestId::accept_or_make(&head.fields, arrival, &limits, &ids);
     let mut explanation = Explanation::new(question);
-    let inbound = match Inbound::parse(arrival, Box::new(request.into_parts().0), id, &limits) {
+    let inbound = match Inbound::parse(arrival, Box::new(head), id, &limits) {
         Ok(inbound) => inbound,
         Err(malformed) => return Ok(explanation.refused(&malformed.reject)),
     };

@@ -5,12 +5,12 @@
 
 use std::borrow::Cow;
 
-use http::HeaderMap;
 use http::header::CONTENT_TYPE;
 use serde::de::MapAccess;
 use zeroize::Zeroizing;
 
 use super::error::OAuthError;
+use crate::message::Fields;
 use crate::secret::Secret;
 use crate::token::json::{self, Fault, Members};
 
@@ -46,7 +46,7 @@ impl TokenRequest {
     /// # Errors
     /// [`OAuthError::InvalidRequest`] says what is wrong with it, without showing anything of it;
     /// [`OAuthError::InvalidScope`] for a malformed scope.
-    pub fn read(headers: &HeaderMap, body: &[u8]) -> Result<Self, OAuthError> {
+    pub fn read(headers: &Fields, body: &[u8]) -> Result<Self, OAuthError> {
         let parameters = match Format::of(headers)? {
             Format::Form => Parameters::from_form(body)?,
             Format::Json => Parameters::from_json(body)?,
@@ -61,8 +61,8 @@ enum Format {
 }
 
 impl Format {
-    fn of(headers: &HeaderMap) -> Result<Self, OAuthError> {
-        let mut lines = headers.get_all(CONTENT_TYPE).iter();
+    fn of(headers: &Fields) -> Result<Self, OAuthError> {
+        let mut lines = headers.get_all(&CONTENT_TYPE);
         let (Some(line), None) = (lines.next(), lines.next()) else {
             return Err(OAuthError::invalid_request("there must be one Content-Type"));
         };

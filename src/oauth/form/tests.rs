@@ -3,6 +3,7 @@ use http::{HeaderMap, HeaderValue};
 use proptest::prelude::*;
 
 use super::TokenRequest;
+use crate::message::Fields;
 use crate::oauth::OAuthError;
 use crate::secret::Secret;
 
@@ -12,7 +13,7 @@ const JSON: &str = "application/json";
 fn read(content_type: &str, body: impl AsRef<[u8]>) -> Result<TokenRequest, OAuthError> {
     let mut headers = HeaderMap::new();
     headers.insert(CONTENT_TYPE, HeaderValue::from_str(content_type).unwrap());
-    TokenRequest::read(&headers, body.as_ref())
+    TokenRequest::read(&headers.into(), body.as_ref())
 }
 
 /// The refusal's text; it must be an `invalid_request`.
@@ -134,10 +135,10 @@ fn the_content_type_decides() {
         );
     }
     let mut headers = HeaderMap::new();
-    assert!(TokenRequest::read(&headers, good.as_bytes()).is_err());
+    assert!(TokenRequest::read(&Fields::default(), good.as_bytes()).is_err());
     headers.append(CONTENT_TYPE, HeaderValue::from_static(FORM));
     headers.append(CONTENT_TYPE, HeaderValue::from_static(JSON));
-    assert!(TokenRequest::read(&headers, good.as_bytes()).is_err());
+    assert!(TokenRequest::read(&headers.into(), good.as_bytes()).is_err());
 }
 
 #[test]

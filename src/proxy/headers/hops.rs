@@ -1,10 +1,11 @@
 //! What a request is told about its way: `Via`, `Max-Forwards`, and the client behind us.
 
-use http::{HeaderMap, HeaderValue, Method, Version, header};
+use http::{HeaderValue, Method, Version, header};
 
 use super::request::write_field;
 use crate::digits;
 use crate::inbound::Inbound;
+use crate::message::Fields;
 
 /// What `Via` says, for each version in which a request can come (RFC 9110 §7.6.3: the protocol by which it was received).
 #[derive(Debug)]
@@ -62,16 +63,16 @@ pub(super) fn write_forwarded(out: &mut Vec<u8>, inbound: &Inbound) {
 
 /// Whether the request must go no further: `OPTIONS` with `Max-Forwards: 0` asks for the last one of the way (RFC 9110 §7.6.2).
 #[must_use]
-pub fn is_for_this_hop(method: &Method, headers: &HeaderMap) -> bool {
+pub fn is_for_this_hop(method: &Method, headers: &Fields) -> bool {
     method == Method::OPTIONS && max_forwards(headers) == Some(0)
 }
 
-fn max_forwards(headers: &HeaderMap) -> Option<u64> {
-    headers.get(header::MAX_FORWARDS)?.to_str().ok()?.parse().ok()
+fn max_forwards(headers: &Fields) -> Option<u64> {
+    headers.get(&header::MAX_FORWARDS)?.to_str().ok()?.parse().ok()
 }
 
 /// RFC 9110 §7.6.2: one hop less. The field has a meaning for `TRACE` and `OPTIONS` only, and `TRACE` ends here.
-pub(super) fn count_down(method: &Method, headers: &HeaderMap) -> Option<HeaderValue> {
+pub(super) fn count_down(method: &Method, headers: &Fields) -> Option<HeaderValue> {
     let left = max_forwards(headers).filter(|_| method == Method::OPTIONS)?;
     Some(HeaderValue::from(left.saturating_sub(1)))
 }

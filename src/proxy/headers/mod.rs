@@ -16,6 +16,7 @@ pub use hops::is_for_this_hop;
 pub(super) use request::{Authorization, RequestHead, Switch};
 
 use crate::config::IdentityHeaders;
+use crate::message::Fields;
 
 /// Header names of the field that tell a backend who or where a client is, or which request to take it for. Only we say that.
 const SPOOFABLE: [&str; 16] = [
@@ -140,7 +141,7 @@ impl HeaderPolicy {
             headers.remove(name);
         }
         if trailer {
-            match self.trailer_list(&headers) {
+            match self.trailer_list(headers.get_all(header::TRAILER).iter()) {
                 Some(kept) => headers.insert(header::TRAILER, kept),
                 None => headers.remove(header::TRAILER),
             };
@@ -183,9 +184,9 @@ impl HeaderPolicy {
     }
 
     /// `Trailer` announces names; those that would be dropped are not announced.
-    fn trailer_list(&self, headers: &HeaderMap) -> Option<HeaderValue> {
+    fn trailer_list<'h>(&self, lines: impl Iterator<Item = &'h HeaderValue>) -> Option<HeaderValue> {
         let mut kept = String::new();
-        for name in list(headers, &header::TRAILER) {
+        for name in lines.flat_map(items) {
             let name = String::from_utf8_lossy(name).to_ascii_lowercase();
             if !self.is_barred_from_trailers(&name) {
                 let comma = if kept.is_empty() { "" } else { ", " };
@@ -198,9 +199,9 @@ impl HeaderPolicy {
 
 /// Whether the request asks for a WebSocket (RFC 6455 §4.1). Nothing else is ever tunnelled.
 #[must_use]
-pub(super) fn asks_for_websocket(headers: &HeaderMap) -> bool {
+pub(super) fn asks_for_websocket(headers: &Fields) -> bool {
     // One line with one word: a list of protocols would leave the choice to the backend.
-    let mut lines = headers.get_all(header::UPGRADE).iter();
+    let mut lines = headers.get_all(&header::UPGRADE);
     let only_websocket =
         lines.next().is_some_and(|value| value.as_bytes().eq_ignore_ascii_case(b"websocket"));
     only_websocket
@@ -209,8 +210,8 @@ pub(super) fn asks_for_websocket(headers: &HeaderMap) -> bool {
 }
 
 /// The items of a list header, over all of its lines.
-fn list<'h>(headers: &'h HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'h [u8]> {
-    headers.get_all(name).iter().flat_map(items)
+fn list<'h>(headers: &'h Fields, name: &'h HeaderName) -> impl Iterator<Item = &'h [u8]> {
+    headers.get_all(name).flat_map(items)
 }
 
 fn items(line: &HeaderValue) -> impl Iterator<Item = &[u8]> {

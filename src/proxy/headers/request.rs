@@ -2,7 +2,7 @@
 //!
 //! Most fields are passed on as they came: one look at the first byte of the name tells that. The others are looked up by name.
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, header};
+use http::{HeaderName, HeaderValue, Method, header};
 
 use super::trace::{self, Trace};
 use super::{HeaderPolicy, hops, is_hop_by_hop, list, named_by};
@@ -10,6 +10,7 @@ use crate::auth::Caller;
 use crate::digits;
 use crate::http1::Framing;
 use crate::inbound::{Inbound, REQUEST_ID};
+use crate::message::Fields;
 use crate::reject::Reject;
 
 /// What becomes of the client's `Authorization`.
@@ -131,16 +132,14 @@ impl HeaderPolicy {
         }
         write_value(out, &header::HOST, inbound.authority());
         let named: Vec<HeaderName> = match head.connection {
-            true => {
-                headers.get_all(header::CONNECTION).iter().flat_map(named_by).take(MAX_NAMED + 1).collect()
-            }
+            true => headers.get_all(&header::CONNECTION).flat_map(named_by).take(MAX_NAMED + 1).collect(),
             false => Vec::new(),
         };
         if named.len() > MAX_NAMED {
             return Err(Reject::BadRequest("Connection names too many header fields"));
         }
         let mut seen = Seen::default();
-        for (name, value) in headers {
+        for (name, value) in headers.iter() {
             let fate = self.fate(name);
             if fate == Fate::Via && self.is_ours(value) {
                 return Err(Reject::Loop);
@@ -199,7 +198,7 @@ impl HeaderPolicy {
         if seen.has(Changed::Cookie) {
             // RFC 9113 §8.2.3: HTTP/2 may split `Cookie` into crumbs; HTTP/1.1 has one line.
             out.extend_from_slice(b"cookie: ");
-            for (index, crumb) in headers.get_all(header::COOKIE).iter().enumerate() {
+            for (index, crumb) in headers.get_all(&header::COOKIE).enumerate() {
                 out.extend_from_slice(if index == 0 { b"" } else { b"; " });
                 out.extend_from_slice(crumb.as_bytes());
             }
@@ -212,7 +211,7 @@ impl HeaderPolicy {
             }
         }
         if seen.has(Changed::Trailer)
-            && let Some(announced) = self.trailer_list(headers)
+            && let Some(announced) = self.trailer_list(headers.get_all(&header::TRAILER))
         {
             write_value(out, &header::TRAILER, &announced);
         }
@@ -263,7 +262,7 @@ fn write_framing(out: &mut Vec<u8>, head: &RequestHead<'_>, seen: Seen) {
     }
 }
 
-pub(super) fn write_all(out: &mut Vec<u8>, headers: &HeaderMap, name: &HeaderName) {
+pub(super) fn write_all(out: &mut Vec<u8>, headers: &Fields, name: &HeaderName) {
     for value in headers.get_all(name) {
         write_value(out, name, value);
     }

@@ -12,6 +12,7 @@ use crate::clock::UnixTime;
 use crate::config::IdentityHeaders;
 use crate::http1::Framing;
 use crate::inbound::{Arrival, IdSource, Inbound, Limits, RequestId};
+use crate::message::Head;
 use crate::name::{Role, Roles};
 use crate::peer::PeerAddr;
 
@@ -121,8 +122,9 @@ fn inbound(method: Method, version: Version, headers: HeaderMap) -> Inbound {
     let address = "192.0.2.1:5".parse().unwrap();
     let arrival = Arrival { peer: PeerAddr(address), local: address, time: UnixTime::from_secs(1) };
     let limits = Limits { max_uri_size: 100, max_headers: 100, trusted_proxies: Vec::new() };
-    let id = RequestId::accept_or_make(request.headers(), arrival, &limits, &IdSource::new(1));
-    Inbound::parse(arrival, Box::new(request.into_parts().0), id, &limits).unwrap()
+    let head = Head::from(request.into_parts().0);
+    let id = RequestId::accept_or_make(&head.fields, arrival, &limits, &IdSource::new(1));
+    Inbound::parse(arrival, Box::new(head), id, &limits).unwrap()
 }
 
 /// What the backend gets.
@@ -138,7 +140,7 @@ fn written(policy: &HeaderPolicy, inbound: &Inbound, caller: Option<&Caller>) ->
         authorization: Authorization::Withheld,
         framing: Framing::Empty,
         expects: false,
-        connection: inbound.headers().contains_key(header::CONNECTION),
+        connection: inbound.headers().contains(&header::CONNECTION),
         switch: Switch::Never,
         new_trace: 7,
     };

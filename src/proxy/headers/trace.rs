@@ -1,12 +1,13 @@
 //! W3C trace context: a valid `traceparent` is passed on, anything else is replaced by a new one.
 
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderName, HeaderValue};
 
 use super::request::write_all;
 use crate::digits;
+use crate::message::Fields;
 
-const TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
-const TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
+static TRACEPARENT: HeaderName = HeaderName::from_static("traceparent");
+static TRACESTATE: HeaderName = HeaderName::from_static("tracestate");
 /// Trace Context §3.3.1.5: what a vendor should at least propagate. More is dropped.
 const MAX_TRACESTATE: usize = 512;
 
@@ -22,19 +23,19 @@ pub(super) enum Trace {
 }
 
 impl Trace {
-    pub(super) fn of(headers: &HeaderMap, has_state: bool) -> Self {
-        let mut lines = headers.get_all(TRACEPARENT).iter();
+    pub(super) fn of(headers: &Fields, has_state: bool) -> Self {
+        let mut lines = headers.get_all(&TRACEPARENT);
         match (lines.next(), lines.next()) {
             (Some(line), None) if is_valid(line.as_bytes()) => {}
             _ => return Self::Started,
         }
-        let length = || headers.get_all(TRACESTATE).iter().map(HeaderValue::len).sum::<usize>();
+        let length = || headers.get_all(&TRACESTATE).map(HeaderValue::len).sum::<usize>();
         if has_state && length() <= MAX_TRACESTATE { Self::Continued } else { Self::Stateless }
     }
 }
 
 /// Appends exactly one valid `traceparent`. `fresh` makes the ids of a new trace.
-pub(super) fn write(out: &mut Vec<u8>, headers: &HeaderMap, trace: Trace, fresh: u128) {
+pub(super) fn write(out: &mut Vec<u8>, headers: &Fields, trace: Trace, fresh: u128) {
     if trace == Trace::Started {
         out.extend_from_slice(b"traceparent: ");
         write_parent(out, fresh);
@@ -95,7 +96,7 @@ mod tests {
             headers.append("traceparent", line.parse().unwrap());
         }
         headers.insert("tracestate", state.parse().unwrap());
-        Trace::of(&headers, !state.is_empty())
+        Trace::of(&headers.into(), !state.is_empty())
     }
 
     const VALID: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";

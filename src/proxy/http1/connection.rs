@@ -14,11 +14,12 @@ use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::Sleep;
 
-use super::head::{self, Fields, Head, HeadError, Meaning};
+use super::head::{self, Head, HeadError, Meaning};
 use super::upload::Upload;
 use crate::body::BodyError;
 use crate::clock;
 use crate::http1::{Receiver, SendError};
+use crate::message::Fields;
 use crate::observe::metrics::OpenToServer;
 
 /// Interim responses before a final one. A server that sends more (SECURITY S4) will not come to an end.
@@ -80,7 +81,7 @@ impl Connection {
             receiver: Receiver::new(reader),
             writer: Some(writer),
             head: head::Reader::default(),
-            fields: Vec::new(),
+            fields: Fields::default(),
             timer: None,
             address,
             open,

@@ -8,14 +8,12 @@ use http::{HeaderName, HeaderValue, Method, StatusCode, Version, header};
 
 use crate::digits;
 use crate::http1::{HeadEnd, Length};
+use crate::message::Fields;
 
 /// Bytes that a response head may have.
 const MAX_HEAD: usize = 256 * 1024;
 /// Fields that a response head may have; they are counted on the stack.
 const MAX_FIELDS: usize = 100;
-
-/// The header fields of a response in the order in which they came.
-pub type Fields = Vec<(HeaderName, HeaderValue)>;
 
 /// Status line of a response.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -79,7 +77,7 @@ impl Reader {
         for (name, place) in self.places.drain(..) {
             let value = HeaderValue::from_maybe_shared(bytes.slice(place))
                 .map_err(|_| HeadError::Field("a header field has a control character"))?;
-            fields.push((name, value));
+            fields.push(name, value);
         }
         Ok(Some(head))
     }
@@ -122,7 +120,7 @@ pub(in crate::proxy) struct Meaning {
 pub(super) fn meaning(head: Head, method: &Method, fields: &Fields) -> Result<Meaning, HeadError> {
     let (mut length, mut chunked) = (None, false);
     let mut keeps = head.version == Version::HTTP_11;
-    for (name, value) in fields {
+    for (name, value) in fields.iter() {
         if *name == header::CONTENT_LENGTH {
             let said = decimal(value.as_bytes()).ok_or(HeadError::AmbiguousLength)?;
             if length.replace(said).is_some_and(|other| other != said) {
@@ -180,11 +178,16 @@ mod tests {
     use proptest::prelude::*;
 
     use super::{HeadError, Length, MAX_HEAD, Meaning, Reader, meaning};
+    use crate::message::Fields;
 
     fn read(text: &str, method: &Method) -> Result<Meaning, HeadError> {
-        let mut fields = Vec::new();
+        let mut fields = Fields::default();
         let head = Reader::default().take(&mut BytesMut::from(text), &mut fields)?.expect("a whole head");
         meaning(head, method, &fields)
+    }
+
+    fn value(fields: &Fields, index: usize) -> &[u8] {
+        fields.iter().nth(index).unwrap().1.as_bytes()
     }
 
     fn get(fields: &str) -> Result<Meaning, HeadError> {
@@ -245,7 +248,7 @@ mod tests {
     #[test]
     fn a_head_has_a_bound() {
         let mut long = BytesMut::from(format!("HTTP/1.1 200 OK\r\nX: {}", "x".repeat(MAX_HEAD)).as_str());
-        assert_eq!(Reader::default().take(&mut long, &mut Vec::new()), Err(HeadError::TooLong));
+        assert_eq!(Reader::default().take(&mut long, &mut Fields::default()), Err(HeadError::TooLong));
         let many = format!("HTTP/1.1 200 OK\r\n{}\r\n", "X: y\r\n".repeat(101));
         assert!(matches!(read(&many, &Method::GET), Err(HeadError::Malformed(_))));
     }
@@ -254,22 +257,23 @@ mod tests {
     fn a_head_that_comes_byte_by_byte_is_parsed_at_its_end_and_bounded() {
         for end in ["\r\n", "\n"] {
             let text = ["HTTP/1.1 200 OK", "A:", "b: c d", "", "body\n\n"].join(end);
-            let (mut reader, mut received, mut fields) = (Reader::default(), BytesMut::new(), Vec::new());
+            let (mut reader, mut received, mut fields) =
+                (Reader::default(), BytesMut::new(), Fields::default());
             let body = text.find("body").unwrap();
             for (index, byte) in text.bytes().enumerate().take(body) {
                 received.extend_from_slice(&[byte]);
                 let head = reader.take(&mut received, &mut fields).unwrap();
                 assert_eq!(head.is_some(), index + 1 == body, "{index} of {text:?}");
             }
-            assert_eq!((fields[0].1.as_bytes(), fields[1].1.as_bytes()), (&b""[..], &b"c d"[..]));
+            assert_eq!((value(&fields, 0), value(&fields, 1)), (&b""[..], &b"c d"[..]));
         }
         let (mut reader, mut long) = (Reader::default(), BytesMut::from("HTTP/1.1 200 OK\r\nX: "));
         while long.len() < MAX_HEAD - 4096 {
-            assert_eq!(reader.take(&mut long, &mut Vec::new()), Ok(None));
+            assert_eq!(reader.take(&mut long, &mut Fields::default()), Ok(None));
             long.extend_from_slice(&[b'x'; 4096]);
         }
         long.extend_from_slice(&[b'x'; 8192]);
-        assert_eq!(reader.take(&mut long, &mut Vec::new()), Err(HeadError::TooLong));
+        assert_eq!(reader.take(&mut long, &mut Fields::default()), Err(HeadError::TooLong));
     }
 
     proptest! {
@@ -278,13 +282,13 @@ mod tests {
             let head = b"HTTP/1.1 200 OK\r\nA: b\r\nc: D \r\n\r\n";
             for prefix in [&head[..0], &head[..17], &head[..]] {
                 let text = [prefix, &bytes].concat();
-                let (mut received, mut fields) = (BytesMut::from(&text[..]), Vec::new());
+                let (mut received, mut fields) = (BytesMut::from(&text[..]), Fields::default());
                 if let Ok(Some(_)) = Reader::default().take(&mut received, &mut fields) {
                     prop_assert!(text.ends_with(&received));
                 }
                 if prefix.len() == head.len() {
                     prop_assert_eq!(&received[..], &bytes[..]);
-                    prop_assert_eq!(fields[1].1.as_bytes(), b"D");
+                    prop_assert_eq!(value(&fields, 1), b"D");
                 }
             }
         }

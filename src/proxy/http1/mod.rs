@@ -12,7 +12,7 @@ mod upload;
 
 pub(super) use connection::{Cause, Connection, Deadline, Failure, Tunnelled};
 pub(super) use download::{Download, Settle};
-pub(super) use head::{Fields, Head, Meaning};
+pub(super) use head::{Head, Meaning};
 pub(super) use upload::Upload;
 
 #[cfg(test)]

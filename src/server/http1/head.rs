@@ -3,12 +3,12 @@
 use std::mem::MaybeUninit;
 
 use bytes::{Bytes, BytesMut};
-use http::request::Parts;
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Request, Uri, Version, header};
+use http::{HeaderName, HeaderValue, Method, Uri, Version, header};
 use httparse::{ParserConfig, Status};
 
 use crate::config;
 use crate::http1::{HeadEnd, Length};
+use crate::message::{self, Fields};
 use crate::reject::Reject;
 
 /// As many fields as have room on the stack.
@@ -16,10 +16,10 @@ const FEW: usize = 100;
 /// What a TLS handshake begins with (RFC 8446 §5.1), and no method does.
 const TLS_HANDSHAKE: u8 = 22;
 
-/// A request without its content.
+/// The head of a request, and what it means for the connection.
 #[derive(Debug)]
-pub(super) struct Head {
-    pub(super) parts: Box<Parts>,
+pub(super) struct Received {
+    pub(super) head: Box<message::Head>,
     /// Of the content; `None` if there is none.
     pub(super) length: Option<Length>,
     /// Whether the connection may carry another request after this one.
@@ -52,7 +52,7 @@ impl HeadReader {
 
     /// Takes a head off the front of what was received; `None` if its end is not there yet. After an error nothing behind it can be
     /// understood.
-    pub(super) fn take(&mut self, received: &mut BytesMut) -> Result<Option<Head>, Reject> {
+    pub(super) fn take(&mut self, received: &mut BytesMut) -> Result<Option<Received>, Reject> {
         if self.end.may_be_in(received) {
             let bytes = std::mem::take(received).freeze();
             if let Some((length, head)) = self.read(&bytes)? {
@@ -71,7 +71,7 @@ impl HeadReader {
         if size > self.max_size { Err(Reject::HeadTooLarge { limit: self.max_size }) } else { Ok(()) }
     }
 
-    fn read(&self, bytes: &Bytes) -> Result<Option<(usize, Head)>, Reject> {
+    fn read(&self, bytes: &Bytes) -> Result<Option<(usize, Received)>, Reject> {
         let mut few = [const { MaybeUninit::uninit() }; FEW];
         let mut many = Vec::new();
         let slots = if self.max_fields > FEW {
@@ -109,19 +109,17 @@ impl HeadReader {
         }
     }
 
-    fn build(&self, request: &httparse::Request<'_, '_>, bytes: &Bytes) -> Result<Head, Reject> {
-        // In a box from here to the end of the exchange: it is handed on often, and has 224 bytes.
-        let mut parts = Box::new(Request::new(()).into_parts().0);
-        parts.method = Method::from_bytes(request.method.unwrap_or_default().as_bytes())
+    fn build(&self, request: &httparse::Request<'_, '_>, bytes: &Bytes) -> Result<Received, Reject> {
+        let method = Method::from_bytes(request.method.unwrap_or_default().as_bytes())
             .map_err(|_| Reject::BadRequest("the method is malformed"))?;
         let target = request.path.unwrap_or_default().as_bytes();
         if target.len() > self.max_target {
             return Err(Reject::UriTooLong { limit: self.max_target });
         }
-        parts.uri = Uri::from_maybe_shared(bytes.slice_ref(target))
+        let uri = Uri::from_maybe_shared(bytes.slice_ref(target))
             .map_err(|_| Reject::BadRequest("the request target is malformed"))?;
-        parts.version = if request.version == Some(0) { Version::HTTP_10 } else { Version::HTTP_11 };
-        parts.headers = HeaderMap::with_capacity(request.headers.len());
+        let version = if request.version == Some(0) { Version::HTTP_10 } else { Version::HTTP_11 };
+        let mut fields = Fields::with_capacity(request.headers.len());
         let mut hints = Hints::default();
         for field in request.headers.iter() {
             let name = HeaderName::from_bytes(field.name.as_bytes())
@@ -129,9 +127,10 @@ impl HeadReader {
             let value = HeaderValue::from_maybe_shared(bytes.slice_ref(field.value))
                 .map_err(|_| Reject::BadRequest(BAD_VALUE))?;
             hints.note(&name, value.as_bytes());
-            parts.headers.append(name, value);
+            fields.push(name, value);
         }
-        Ok(hints.finish(parts))
+        // In a box from here to the end of the exchange: it is handed on often, and has 150 bytes.
+        Ok(hints.finish(Box::new(message::Head { method, uri, version, fields })))
     }
 }
 
@@ -164,13 +163,13 @@ impl Hints {
         }
     }
 
-    fn finish(self, parts: Box<Parts>) -> Head {
-        let is_http11 = parts.version == Version::HTTP_11;
-        let length = if self.framed { Length::of_request(parts.version, &parts.headers) } else { Ok(None) };
+    fn finish(self, head: Box<message::Head>) -> Received {
+        let is_http11 = head.version == Version::HTTP_11;
+        let length = if self.framed { Length::of_request(head.version, &head.fields) } else { Ok(None) };
         // Where a message without a clear end is over, nobody knows: the gateway refuses it, and nothing behind it is read.
         let keeps = length.is_ok() && !self.closes && (is_http11 || self.keeps);
         let length = length.unwrap_or_default().filter(|length| *length != Length::Exact(0));
         let expects = is_http11 && self.expects && length.is_some();
-        Head { parts, length, keeps, expects, trailers: self.trailers }
+        Received { head, length, keeps, expects, trailers: self.trailers }
     }
 }

@@ -19,7 +19,7 @@ use http_body::Body;
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt, join};
 use tokio::net::tcp::OwnedWriteHalf;
 
-use self::head::{Head, HeadReader};
+use self::head::{HeadReader, Received};
 use self::incoming::{Incoming, RequestContent};
 use self::outlet::Outlet;
 use self::response::Meaning;
@@ -111,7 +111,7 @@ impl Client<'_> {
     }
 
     /// Reads the head of the next request; `None` if there is no other one.
-    fn poll_head(&mut self, cx: &mut TaskContext<'_>) -> Poll<io::Result<Option<Result<Head, Reject>>>> {
+    fn poll_head(&mut self, cx: &mut TaskContext<'_>) -> Poll<io::Result<Option<Result<Received, Reject>>>> {
         let mut incoming = self.incoming.lock();
         loop {
             let is_free = incoming.discard();
@@ -133,12 +133,12 @@ impl Client<'_> {
     }
 
     /// One request and its response.
-    async fn exchange(&mut self, head: Head) -> io::Result<Next> {
-        let Head { parts, length, keeps, expects, trailers } = head;
-        let (is_head, version) = (parts.method == Method::HEAD, parts.version);
+    async fn exchange(&mut self, received: Received) -> io::Result<Next> {
+        let Received { head, length, keeps, expects, trailers } = received;
+        let (is_head, version) = (head.method == Method::HEAD, head.version);
         let body = length.map(|length| self.content(length, expects));
         let response = {
-            let mut handling = pin!(gateway::handle(self.context.worker(), self.connection, parts, body));
+            let mut handling = pin!(gateway::handle(self.context.worker(), self.connection, head, body));
             poll_fn(|cx| match handling.as_mut().poll(cx) {
                 Poll::Ready(response) => Poll::Ready(Ok(response)),
                 Poll::Pending => {
