@@ -4,8 +4,18 @@
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-/// Appends a number in decimal.
-pub fn decimal(out: &mut Vec<u8>, mut value: u64) {
+/// Appends a number in decimal. Most numbers here have three digits at most, and without a loop take 42 instructions, not 94.
+pub fn decimal(out: &mut Vec<u8>, value: u64) {
+    let ascii = |digit: u64| b'0' + digit as u8;
+    match value {
+        0..10 => out.push(ascii(value)),
+        10..100 => out.extend_from_slice(&[ascii(value / 10), ascii(value % 10)]),
+        100..1000 => out.extend_from_slice(&[ascii(value / 100), ascii(value / 10 % 10), ascii(value % 10)]),
+        _ => long(out, value),
+    }
+}
+
+fn long(out: &mut Vec<u8>, mut value: u64) {
     // The digits come out last first; 20 hold the greatest number.
     let mut digits = [0; 20];
     let mut unused = digits.len();
@@ -23,8 +33,8 @@ pub fn decimal(out: &mut Vec<u8>, mut value: u64) {
 /// Appends the bytes in lower-case hexadecimal.
 pub fn hex(out: &mut Vec<u8>, bytes: &[u8]) {
     for byte in bytes {
-        out.extend(
-            [byte >> 4, byte & 15].map(|value| if value < 10 { b'0' + value } else { b'a' - 10 + value }),
+        out.extend_from_slice(
+            &[byte >> 4, byte & 15].map(|value| if value < 10 { b'0' + value } else { b'a' - 10 + value }),
         );
     }
 }

@@ -11,18 +11,32 @@ pub fn string(out: &mut Vec<u8>, bytes: &[u8]) {
 
 /// Appends `bytes` as the inside of a JSON string, so that one string can be made of several parts.
 pub(super) fn contents(out: &mut Vec<u8>, bytes: &[u8]) {
-    // Folded without a branch for each byte, so that the compiler can look at many bytes at once; nearly every value
-    // passes here.
-    if bytes.iter().fold(true, |plain, &byte| plain & is_plain(byte)) {
-        out.extend_from_slice(bytes);
-    } else {
-        escaped(out, bytes);
-    }
+    if is_plain(bytes) { out.extend_from_slice(bytes) } else { escaped(out, bytes) }
 }
 
-/// Printable ASCII that means itself inside a JSON string.
-const fn is_plain(byte: u8) -> bool {
-    (byte >= 0x20) & (byte < 0x7f) & (byte != b'"') & (byte != b'\\')
+/// Eight bytes of one.
+const ONES: u64 = u64::from_ne_bytes([1; 8]);
+
+/// Whether all is printable ASCII that means itself inside a JSON string, as nearly every value is. Eight bytes at a time: that of an
+/// access record takes 550 instructions, and looking at each byte takes 800.
+fn is_plain(bytes: &[u8]) -> bool {
+    let (words, rest) = bytes.as_chunks();
+    let rest = match bytes.last_chunk() {
+        // Some of its bytes for the second time.
+        Some(last) => u64::from_ne_bytes(*last),
+        None => rest.iter().fold(ONES * b' ' as u64, |word, &byte| word << 8 | u64::from(byte)),
+    };
+    are_plain(rest) && words.iter().all(|&word| are_plain(u64::from_ne_bytes(word)))
+}
+
+/// Whether each of eight bytes is. One that is not sets its highest bit in one of the five, and what it carries over sets that of
+/// another one at worst.
+const fn are_plain(bytes: u64) -> bool {
+    let quote = (bytes ^ (ONES * b'"' as u64)).wrapping_sub(ONES);
+    let backslash = (bytes ^ (ONES * b'\\' as u64)).wrapping_sub(ONES);
+    let control = bytes.wrapping_sub(ONES * 0x20);
+    let delete = bytes.wrapping_add(ONES);
+    (bytes | quote | backslash | control | delete) & (ONES << 7) == 0
 }
 
 #[cold]

@@ -208,10 +208,9 @@ impl Timestamp {
         }
         out.extend_from_slice(self.prefix.as_bytes());
         let millis = time.as_millis() % 1000;
-        for digit in [millis / 100, millis / 10 % 10, millis % 10] {
-            digits::decimal(out, digit);
-        }
-        out.push(b'Z');
+        let [hundreds, tens, ones] =
+            [millis / 100, millis / 10 % 10, millis % 10].map(|digit| b'0' + digit as u8);
+        out.extend_from_slice(&[hundreds, tens, ones, b'Z']);
     }
 }
 
