@@ -204,7 +204,7 @@ impl Exchange {
             state.first_byte = Some(clock::monotonic().saturating_duration_since(state.started));
         }
         if let Some(id) = state.request.id() {
-            response.headers_mut().insert(REQUEST_ID, id.as_header().clone());
+            response.headers_mut().insert(REQUEST_ID, id.to_header());
         }
     }
 }

@@ -233,7 +233,7 @@ impl HeaderPolicy {
     fn write_ours(&self, out: &mut Vec<u8>, head: &RequestHead<'_>) {
         let inbound = head.inbound;
         write_value(out, &header::VIA, self.via.received_by(inbound.head.version));
-        write_value(out, &REQUEST_ID, inbound.request_id().as_header());
+        write_field(out, REQUEST_ID.as_str(), inbound.request_id().as_bytes());
         hops::write_forwarded(out, inbound);
         if let Some(caller) = head.caller {
             write_value(out, &self.user, caller.user_header());
