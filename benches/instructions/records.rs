@@ -38,12 +38,12 @@ fn buffer() -> Vec<u8> {
 fn access_record(mut out: Vec<u8>) -> Vec<u8> {
     let record = AccessRecord {
         time: NOW,
-        request_id: ID,
+        request_id: ID.as_bytes(),
         client: [192, 0, 2, 7].into(),
         user: Some("alice"),
-        roles: Some("reader,writer"),
+        roles: Some(b"reader,writer"),
         method: "GET",
-        host: HOST,
+        host: HOST.as_bytes(),
         path: "/service-0/orders/17",
         query: Some("page=2&access_token=0123456789"),
         protocol: "HTTP/1.1",

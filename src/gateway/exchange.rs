@@ -1,6 +1,5 @@
 //! One request and its response, from the first to the last byte: what becomes the access record.
 
-use std::fmt::Write;
 use std::net::SocketAddr;
 use std::pin::Pin;
 use std::sync::Arc;
@@ -21,8 +20,8 @@ use crate::clock;
 use crate::config::{Endpoint, Route, Target};
 use crate::inbound::{Arrival, Inbound, Malformed, REQUEST_ID, RequestId};
 use crate::message::Head;
-use crate::observe::AccessRecord;
 use crate::observe::metrics::Ended;
+use crate::observe::{AccessRecord, Reason};
 use crate::peer::ClientIp;
 use crate::proxy::Tunnel;
 use crate::reject::{Form, Reject};
@@ -53,8 +52,9 @@ struct State {
     tunnelled: u64,
     sent: u64,
     status: u16,
-    refused: Option<&'static str>,
-    reason: Option<String>,
+    refused: Option<Reject>,
+    /// What broke.
+    broken: Option<String>,
     complete: bool,
 }
 
@@ -117,7 +117,7 @@ impl Exchange {
             sent: 0,
             status: CLIENT_CLOSED,
             refused: None,
-            reason: None,
+            broken: None,
             complete: false,
         }))
     }
@@ -181,19 +181,15 @@ impl Exchange {
     }
 
     /// The response is a refusal.
-    pub(super) fn refuse(mut self, reject: &Reject) -> Response<Tracked> {
-        // With room for most of them: growing costs more than writing.
-        let mut text = String::with_capacity(128);
-        let _ = write!(text, "{}: {reject}", reject.code());
+    pub(super) fn refuse(mut self, reject: Reject) -> Response<Tracked> {
         let state = &mut *self.0;
         let id = state.request.id().map_or("", RequestId::as_str);
-        if matches!(reject, Reject::Internal(_)) {
+        if matches!(&reject, Reject::Internal(_)) {
             tracing::error!(request.id = id, error = %reject, "a request failed inside the gateway");
         }
         let form = state.request.head().map_or(Form::Problem, |head| Form::of(head.version, &head.fields));
         let response = reject.response(form, id);
-        state.reason = Some(text);
-        state.refused = Some(reject.code());
+        state.refused = Some(reject);
         self.respond(response, None)
     }
 
@@ -245,7 +241,7 @@ impl State {
             took: if self.status == StatusCode::SWITCHING_PROTOCOLS { first_byte } else { total },
             authentication: self.authenticates.then_some(decided),
             upstream: self.forwarding.map(|(index, _)| (index, first_byte.saturating_sub(decided))),
-            refused: self.refused,
+            refused: self.refused.as_ref().map(Reject::code),
         }
     }
 
@@ -254,12 +250,12 @@ impl State {
         let field = |name| self.request.head().and_then(|head| head.fields.get(name));
         AccessRecord {
             time: self.arrival.time,
-            request_id: self.request.id().map_or("", RequestId::as_str),
+            request_id: self.request.id().map_or(b"", RequestId::as_bytes),
             client: client.0,
             user: self.caller.as_ref().map(|caller| caller.username().as_str()),
-            roles: self.caller.as_ref().and_then(|caller| caller.role_header().to_str().ok()),
+            roles: self.caller.as_ref().map(|caller| caller.role_header().as_bytes()),
             method: self.method.as_str(),
-            host: host.and_then(|host| host.to_str().ok()).unwrap_or_default(),
+            host,
             path: target.map_or("", |target| target.path()),
             query: target.and_then(|target| target.query()),
             protocol: if self.version == Version::HTTP_2 {
@@ -276,11 +272,7 @@ impl State {
             ttfb: self.first_byte.unwrap_or(total),
             total,
             upstream: self.server,
-            reason: self.reason.as_deref().or(if self.status == CLIENT_CLOSED {
-                Some("the client went away")
-            } else {
-                None
-            }),
+            reason: self.reason(),
             user_agent: field(&header::USER_AGENT).map(HeaderValue::as_bytes),
             complete: self.complete,
         }
@@ -289,16 +281,26 @@ impl State {
 
 impl State {
     /// From whom, to which host and path: as it is understood, or else as it came.
-    fn addressed(&self) -> (ClientIp, Option<&HeaderValue>, Option<&PathAndQuery>) {
+    fn addressed(&self) -> (ClientIp, &[u8], Option<&PathAndQuery>) {
         match &self.request {
             Seen::Inbound(inbound) => {
-                (inbound.client(), Some(inbound.authority()), Some(inbound.path().path_and_query()))
+                (inbound.client(), inbound.authority().as_bytes(), Some(inbound.path().path_and_query()))
             }
             Seen::Malformed(malformed) => {
                 let head = &malformed.0;
-                (self.peer(), head.fields.get(&header::HOST), head.uri.path_and_query())
+                let host =
+                    head.fields.get(&header::HOST).and_then(|host| host.to_str().ok()).unwrap_or_default();
+                (self.peer(), host.as_bytes(), head.uri.path_and_query())
             }
-            Seen::Nothing => (self.peer(), None, None),
+            Seen::Nothing => (self.peer(), b"", None),
+        }
+    }
+
+    fn reason(&self) -> Option<Reason<'_>> {
+        match (&self.refused, &self.broken) {
+            (_, Some(text)) => Some(Reason::Broken(text)),
+            (Some(reject), None) => Some(Reason::Refused(reject.code(), reject)),
+            (None, None) => (self.status == CLIENT_CLOSED).then_some(Reason::Broken("the client went away")),
         }
     }
 
@@ -331,7 +333,7 @@ impl Switched {
                 (state.tunnelled, state.sent) = (traffic.received, traffic.sent);
                 state.complete = true;
             }
-            Err(error) => state.reason = Some(format!("tunnel: {error}")),
+            Err(error) => state.broken = Some(format!("tunnel: {error}")),
         }
     }
 }
@@ -384,7 +386,7 @@ impl Body for Tracked {
             match &next {
                 Some(Ok(frame)) => exchange.0.sent += frame.data_ref().map_or(0, |data| data.len() as u64),
                 Some(Err(error)) => {
-                    exchange.0.reason = Some(format!("the upstream's response broke off: {error}"))
+                    exchange.0.broken = Some(format!("the upstream's response broke off: {error}"))
                 }
                 None => {}
             }

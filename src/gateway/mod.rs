@@ -40,7 +40,7 @@ pub async fn handle(
     let mut exchange = Exchange::begin(&view, connection, arrival, &head.method, head.version);
     match serve(worker, &view, connection, head, body, &mut exchange).await {
         Ok(Served { response, tunnel }) => exchange.respond(response, tunnel),
-        Err(reject) => exchange.refuse(&reject),
+        Err(reject) => exchange.refuse(reject),
     }
 }
 
@@ -53,7 +53,7 @@ pub fn refuse(worker: &Arc<Worker>, connection: &Arc<Connection>, reject: Reject
     let request_id = RequestId::accept_or_make(&head.fields, arrival, &view.snapshot.limits, worker.ids());
     let mut exchange = Exchange::begin(&view, connection, arrival, &unread_method(), head.version);
     let reject = exchange.note_malformed(Malformed { reject, head, request_id });
-    exchange.refuse(&reject)
+    exchange.refuse(reject)
 }
 
 /// Stands in the log where a method could not be read.

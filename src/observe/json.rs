@@ -1,5 +1,6 @@
 //! JSON strings written straight into a byte buffer, whatever they hold.
 
+use std::fmt::{self, Display};
 use std::io::Write;
 
 /// Appends `bytes` as a JSON string with its quotes. Invalid UTF-8 becomes U+FFFD, every control character an escape.
@@ -37,6 +38,19 @@ const fn are_plain(bytes: u64) -> bool {
     let control = bytes.wrapping_sub(ONES * 0x20);
     let delete = bytes.wrapping_add(ONES);
     (bytes | quote | backslash | control | delete) & (ONES << 7) == 0
+}
+
+/// Appends what `text` displays as the inside of a JSON string.
+pub(super) fn display(out: &mut Vec<u8>, text: &dyn Display) {
+    struct Inside<'a>(&'a mut Vec<u8>);
+    impl fmt::Write for Inside<'_> {
+        fn write_str(&mut self, part: &str) -> fmt::Result {
+            contents(self.0, part.as_bytes());
+            Ok(())
+        }
+    }
+    // As in `write_to`.
+    let _ = fmt::Write::write_fmt(&mut Inside(out), format_args!("{text}"));
 }
 
 #[cold]

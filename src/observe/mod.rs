@@ -14,5 +14,5 @@ pub mod metrics;
 mod redact;
 mod text;
 
-pub use access::{AccessLog, AccessRecord, AccessSink};
+pub use access::{AccessLog, AccessRecord, AccessSink, Reason};
 pub use log::{InitError, LogHandle, init, subscriber};

@@ -6,12 +6,12 @@ use super::*;
 pub(super) fn record() -> AccessRecord<'static> {
     AccessRecord {
         time: UnixTime::from_millis(1_709_251_199_007),
-        request_id: "0195",
+        request_id: b"0195",
         client: IpAddr::from([192, 0, 2, 1]),
         user: Some("alice"),
-        roles: Some("admin,reader"),
+        roles: Some(b"admin,reader"),
         method: "GET",
-        host: "example.org",
+        host: b"example.org",
         path: "/orders/7",
         query: Some("page=2&access_token=abc"),
         protocol: "HTTP/1.1",
@@ -42,7 +42,8 @@ fn text_line(record: &AccessRecord<'_>, color: bool) -> String {
 
 #[test]
 fn json_has_every_field_under_its_documented_name() {
-    let record = AccessRecord { reason: Some("upstream refused"), complete: false, ..record() };
+    let record =
+        AccessRecord { reason: Some(Reason::Broken("upstream refused")), complete: false, ..record() };
     let expected = json!({
         "time": "2024-02-29T23:59:59.007Z", "request.id": "0195", "client.addr": "192.0.2.1", "user": "alice",
         "roles": "admin,reader", "method": "GET", "host": "example.org",
@@ -95,10 +96,20 @@ fn text_is_for_a_person() {
          roles=admin,reader route=/orders/* upstream=127.0.0.1:9001 client=192.0.2.1 in=0 out=512 agent=curl/8.5.0 \
          id=0195\n"
     );
-    let broken = AccessRecord { status: 502, reason: Some("connect refused"), complete: false, ..record() };
+    let broken = AccessRecord {
+        status: 502,
+        reason: Some(Reason::Refused("connect_refused", &"connect \"refused\"")),
+        complete: false,
+        ..record()
+    };
     let text = text_line(&broken, true);
     assert!(text.contains("\x1b[31m502\x1b[0m GET"), "{text:?}");
-    assert!(text.contains("\x1b[31m incomplete\x1b[0m reason=\"connect refused\""), "{text:?}");
+    assert!(
+        text.contains("\x1b[31m incomplete\x1b[0m reason=\"connect_refused: connect \\\"refused\\\"\""),
+        "{text:?}"
+    );
+    let object: Value = serde_json::from_str(&json_line(&broken)).unwrap();
+    assert_eq!(object["reason"], "connect_refused: connect \"refused\"");
 }
 
 /// Envoy wrote a client's bytes into its log as they came.
@@ -141,17 +152,18 @@ proptest! {
     ) {
         let [id, user, roles, method, host, path, reason] = <[String; 7]>::try_from(texts).unwrap();
         let record = AccessRecord {
-            request_id: &id, client, user: Some(&user), roles: Some(&roles), method: &method, host: &host,
-            path: &path, query: None, reason: Some(&reason), user_agent: Some(&agent), complete,
+            request_id: id.as_bytes(), client, user: Some(&user), roles: Some(roles.as_bytes()), method: &method, host: host.as_bytes(),
+            path: &path, query: None, reason: Some(Reason::Refused("word", &reason)), user_agent: Some(&agent), complete,
             bytes_in: numbers.0, bytes_out: numbers.1, status: numbers.2,
             upstream: upstream.map(SocketAddr::from), ..record()
         };
         let line = json_line(&record);
         prop_assert!(!line.strip_suffix('\n').unwrap().chars().any(char::is_control), "{line:?}");
         let object: Value = serde_json::from_str(&line).unwrap();
+        let said = format!("word: {reason}");
         let texts = [
             ("request.id", &id), ("user", &user), ("roles", &roles), ("method", &method), ("host", &host),
-            ("path", &path), ("reason", &reason),
+            ("path", &path), ("reason", &said),
         ];
         for (name, text) in texts {
             prop_assert_eq!(object[name].as_str(), Some(text.as_str()), "{}", name);

@@ -72,7 +72,7 @@ fn ids(bytes: &[u8]) -> Vec<u64> {
 
 fn record_ids(sink: &AccessSink, ids: std::ops::Range<u64>) {
     for id in ids {
-        sink.record(&AccessRecord { request_id: &id.to_string(), ..record() });
+        sink.record(&AccessRecord { request_id: id.to_string().as_bytes(), ..record() });
     }
 }
 
@@ -150,7 +150,7 @@ fn memory_is_bounded_while_nothing_can_be_written_and_the_loss_is_counted() {
     pipe.wait_for_failure();
     let length = {
         let mut out = Vec::new();
-        AccessRecord { request_id: "1000000", ..record() }.write_json(&mut out);
+        AccessRecord { request_id: b"1000000", ..record() }.write_json(&mut out);
         out.len()
     };
     let count = 1_000_000 + u64::try_from(LIMIT / length).unwrap() + 10;
