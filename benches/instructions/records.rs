@@ -9,23 +9,26 @@ use gungraun::{library_benchmark, library_benchmark_group};
 use http::{Method, Response};
 use portcullis::body::ResponseBody;
 use portcullis::clock;
+use portcullis::inbound::REQUEST_ID;
 use portcullis::observe::AccessRecord;
 use portcullis::observe::metrics::{Ended, Recorder, Seat, Series};
-use portcullis::reject::{Form, Reject};
+use portcullis::reject::{Form, Prepared, Reject};
 
 use crate::config::{HOST, NOW, with_routes};
 
 const ID: &str = "018bcfe5-6800-796d-9754-0d232fc6e50b";
 
-fn reject() -> Reject {
-    drop(Reject::NoToken.response(Form::Problem, ID));
-    Reject::NoToken
+fn prepared() -> (Prepared, Reject) {
+    let prepared = Prepared::new(&REQUEST_ID);
+    drop(prepared.response(&Reject::NoToken, Form::Problem, ID.as_bytes()));
+    (prepared, Reject::NoToken)
 }
 
 #[library_benchmark]
-#[bench::no_token(setup = reject)]
-fn refuse(reject: Reject) -> Response<ResponseBody> {
-    black_box(&reject).response(Form::Problem, black_box(ID))
+#[bench::no_token(setup = prepared)]
+fn refuse((prepared, reject): (Prepared, Reject)) -> (Response<ResponseBody>, Prepared) {
+    let response = prepared.response(black_box(&reject), Form::Problem, black_box(ID.as_bytes()));
+    (response, prepared)
 }
 
 fn buffer() -> Vec<u8> {

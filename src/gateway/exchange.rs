@@ -183,12 +183,13 @@ impl Exchange {
     /// The response is a refusal.
     pub(super) fn refuse(mut self, reject: Reject) -> Response<Tracked> {
         let state = &mut *self.0;
-        let id = state.request.id().map_or("", RequestId::as_str);
         if matches!(&reject, Reject::Internal(_)) {
+            let id = state.request.id().map_or("", RequestId::as_str);
             tracing::error!(request.id = id, error = %reject, "a request failed inside the gateway");
         }
         let form = state.request.head().map_or(Form::Problem, |head| Form::of(head.version, &head.fields));
-        let response = reject.response(form, id);
+        let id = state.request.id().map_or(b"".as_slice(), RequestId::as_bytes);
+        let response = state.view.snapshot.refusals.response(&reject, form, id);
         state.refused = Some(reject);
         self.respond(response, None)
     }

@@ -10,10 +10,11 @@ use aws_lc_rs::digest::{SHA256, digest};
 use crate::body::TrailerFilter;
 use crate::config::{Config, Route};
 use crate::health::Health;
-use crate::inbound::Limits;
+use crate::inbound::{Limits, REQUEST_ID};
 use crate::oauth::Provider;
 use crate::observe::metrics::Series;
 use crate::proxy::HeaderPolicy;
+use crate::reject::Prepared;
 use crate::route::Table;
 use crate::token::{Revocations, Verifier};
 
@@ -29,6 +30,8 @@ pub struct Snapshot {
     pub headers: Arc<HeaderPolicy>,
     /// The header rules, for trailers.
     pub trailers: TrailerFilter,
+    /// Responses to those who may not pass.
+    pub refusals: Prepared,
     /// Keys and rules for tokens.
     pub verifier: Verifier,
     /// The token endpoint and what belongs to it.
@@ -64,6 +67,7 @@ impl Snapshot {
             body_timeout: config.server.body_timeout,
             headers,
             trailers: Arc::new(move |trailers| policy.clean_trailers(trailers)),
+            refusals: Prepared::new(&REQUEST_ID),
             verifier,
             provider,
             health,

@@ -10,9 +10,10 @@ use std::time::Duration;
 
 use http::{Method, StatusCode};
 
-pub use response::Form;
+pub use response::{Form, Prepared};
 
 use crate::route::PathError;
+use crate::token::TokenError;
 
 /// Why a request was not served. `Display` is for the operator and goes into the access record.
 #[derive(Debug, thiserror::Error)]
@@ -80,9 +81,12 @@ pub enum Reject {
     /// An `Authorization` header that is not one bearer token.
     #[error("{0}")]
     MalformedAuthorization(&'static str),
-    /// A token that is not valid, or not any more. The text never has the token in it.
+    /// A token that is not valid.
     #[error("{0}")]
-    InvalidToken(String),
+    InvalidToken(#[source] TokenError),
+    /// A token that may have been valid once. The text says why it is not any more, and never has the token in it.
+    #[error("{0}")]
+    Revoked(String),
     /// A valid token without any of the roles that the route wants.
     #[error("none of the caller's roles may pass this route")]
     MissingRole {
@@ -154,7 +158,7 @@ impl Reject {
             }
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyStalled => StatusCode::REQUEST_TIMEOUT,
-            Self::NoToken | Self::InvalidToken(_) => StatusCode::UNAUTHORIZED,
+            Self::NoToken | Self::InvalidToken(_) | Self::Revoked(_) => StatusCode::UNAUTHORIZED,
             Self::MissingRole { .. } => StatusCode::FORBIDDEN,
             Self::NoRoute => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
@@ -186,7 +190,7 @@ impl Reject {
             Self::BodyBroken => "body_broken",
             Self::NoToken => "no_token",
             Self::MalformedAuthorization(_) => "malformed_authorization",
-            Self::InvalidToken(_) => "invalid_token",
+            Self::InvalidToken(_) | Self::Revoked(_) => "invalid_token",
             Self::MissingRole { .. } => "missing_role",
             Self::NoRoute => "no_route",
             Self::MethodNotAllowed(_) => "method_not_allowed",
@@ -224,7 +228,9 @@ impl Reject {
             Self::BodyTooLarge { limit } => format!("the request body is longer than {limit} bytes").into(),
             Self::BodyStalled => "the request body did not arrive in time".into(),
             Self::NoToken => "this needs a bearer token: log in and send it as Authorization: Bearer".into(),
-            Self::InvalidToken(_) => "the token is invalid, expired or revoked: log in again".into(),
+            Self::InvalidToken(_) | Self::Revoked(_) => {
+                "the token is invalid, expired or revoked: log in again".into()
+            }
             Self::MissingRole { .. } => "the caller has none of the roles that this needs".into(),
             Self::NoRoute => "nothing is configured at this address".into(),
             Self::MethodNotAllowed(_) => "this address does not take this method".into(),

@@ -75,5 +75,5 @@ fn supposed(name: Username, roles: Roles, expires: UnixTime) -> Result<Arc<Calle
 }
 
 fn invalid(reason: String) -> Result<Arc<Caller>, Reject> {
-    Err(Reject::InvalidToken(reason))
+    Err(Reject::Revoked(reason))
 }
