@@ -13,4 +13,4 @@ pub use chunked::Piece;
 pub use content::{Ambiguous, Content, Length};
 pub use head::HeadEnd;
 pub use receive::{Receiver, Scratch};
-pub use send::{Framing, SMALL, SendError, Sender, Trailers};
+pub use send::{Framing, SendError, Sender, Trailers};

@@ -13,7 +13,7 @@ use crate::body::BodyError;
 
 /// Pieces up to this size are copied behind what waits already, so that they leave by one system call with it. Longer ones are
 /// written from where they are.
-pub const SMALL: usize = 8 * 1024;
+const SMALL: usize = 8 * 1024;
 
 /// How the receiver learns where the body ends (RFC 9112 §6).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -103,6 +103,12 @@ impl<B: Body<Data = Bytes, Error = BodyError> + Unpin> Sender<B> {
             (self.at, self.sent) = (0, 0);
         }
         whole
+    }
+
+    /// The memory that the head was in.
+    #[must_use]
+    pub fn into_buffer(self) -> Vec<u8> {
+        self.out
     }
 
     /// Sends as much as there is. Ready when all is sent.

@@ -15,7 +15,6 @@ use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll, ready};
 
 use http::{Method, Response, Version};
-use http_body::Body;
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt, join};
 use tokio::net::tcp::OwnedWriteHalf;
 
@@ -27,14 +26,11 @@ use super::watch::{Command, Watch};
 use super::worker::Context;
 use crate::body::Stream;
 use crate::gateway::{self, Connection, Switched, Tracked};
-use crate::http1::{Framing, Length, Receiver, SMALL, SendError, Sender, Trailers};
+use crate::http1::{Framing, Length, Receiver, SendError, Sender, Trailers};
 use crate::reject::Reject;
 
 /// Bytes that a client may send ahead of the answer to its request before they are left in the socket.
 const MAX_AHEAD: usize = 64 * 1024;
-
-/// Bytes of most response heads.
-const HEAD: usize = 480;
 
 /// Serves requests until the connection ends.
 pub(super) async fn serve(
@@ -169,17 +165,18 @@ impl Client<'_> {
     async fn respond(&mut self, mut response: Response<Tracked>, mut meaning: Meaning) -> io::Result<Next> {
         meaning.keeps &= self.watch.command() == Command::Serve;
         self.take_interim();
-        let mut out = std::mem::take(&mut self.interim);
-        // Room for the head, and for a body that leaves with it: growing costs as much as writing.
-        let body = usize::try_from(response.body().size_hint().lower()).unwrap_or(usize::MAX);
-        out.reserve(HEAD + body.min(SMALL));
+        let mut out = self.context.take_spare();
+        out.append(&mut self.interim);
         let framing = response::write(&mut out, &response, &mut meaning, &self.context.date());
         let switched = response.body_mut().take_switched();
         let trailers = if meaning.trailers { Trailers::Sent } else { Trailers::Dropped };
         let mut sender = Sender::new(out, framing, response.into_body(), trailers);
         self.outlet.set_open_ended(framing == Framing::UntilClose);
         match poll_fn(|cx| self.poll_send(&mut sender, cx)).await {
-            Ok(()) => self.outlet.set_open_ended(false),
+            Ok(()) => {
+                self.outlet.set_open_ended(false);
+                self.context.give_spare(sender.into_buffer());
+            }
             Err(SendError::Io(error)) => return Err(error),
             // What came before it is sent. That it is not all shows by the end of the connection.
             Err(SendError::Body(error)) => {

@@ -1,6 +1,6 @@
 //! The head of a response, and what its framing is (RFC 9112 §6).
 
-use http::{HeaderMap, HeaderName, HeaderValue, Response, StatusCode, Version, header};
+use http::{Response, StatusCode, Version, header};
 use http_body::Body;
 
 use crate::digits;
@@ -28,29 +28,35 @@ pub(super) fn write<B: Body>(
     let (status, fields) = (response.status(), response.headers());
     let framing = framing(response, *meaning);
     let switches = status == StatusCode::SWITCHING_PROTOCOLS;
-    meaning.keeps &= framing != Framing::UntilClose && (switches || !closes(fields));
+    meaning.keeps &= framing != Framing::UntilClose;
     out.extend_from_slice(if meaning.version == Version::HTTP_10 { b"HTTP/1.0 " } else { b"HTTP/1.1 " });
     out.extend_from_slice(status.as_str().as_bytes());
     line(out, &[b" ", status.canonical_reason().unwrap_or_default().as_bytes()]);
-    let is_ours = |name: &HeaderName| {
-        *name == header::TRANSFER_ENCODING
-            || *name == header::CONNECTION && !switches
-            // Where no content is sent, its length is that of another response.
-            || *name == header::CONTENT_LENGTH && (framing != Framing::Empty || status == StatusCode::NO_CONTENT)
-    };
-    for (name, value) in fields.iter().filter(|(name, _)| !is_ours(name)) {
-        line(out, &[name.as_str().as_bytes(), b": ", value.as_bytes()]);
+    // Where no content is sent, its length is that of another response.
+    let says_length = framing == Framing::Empty && status != StatusCode::NO_CONTENT;
+    let (mut dated, mut measured) = (false, false);
+    for (name, value) in fields {
+        if *name == header::CONNECTION && !switches {
+            // Nobody but the gateway says it here, and `close` is all that it says.
+            meaning.keeps = false;
+        } else if *name == header::CONTENT_LENGTH && !says_length || *name == header::TRANSFER_ENCODING {
+            // What is sent, and how it is framed, is known better below.
+        } else {
+            dated |= *name == header::DATE;
+            measured |= *name == header::CONTENT_LENGTH;
+            line(out, &[name.as_str().as_bytes(), b": ", value.as_bytes()]);
+        }
     }
     match framing {
         Framing::Length(length) => write_length(out, length),
         Framing::Chunked => line(out, &[b"transfer-encoding: chunked"]),
-        Framing::Empty if meaning.is_head && !fields.contains_key(header::CONTENT_LENGTH) => {
+        Framing::Empty if meaning.is_head && !measured => {
             let length = response.body().size_hint().exact().filter(|&length| length > 0);
             length.into_iter().for_each(|length| write_length(out, length));
         }
         Framing::Empty | Framing::UntilClose => {}
     }
-    if !fields.contains_key(header::DATE) {
+    if !dated {
         line(out, &[b"date: ", date]);
     }
     match (meaning.keeps, meaning.version) {
@@ -74,11 +80,6 @@ fn framing<B: Body>(response: &Response<B>, meaning: Meaning) -> Framing {
         None if meaning.version == Version::HTTP_10 => Framing::UntilClose,
         None => Framing::Chunked,
     }
-}
-
-/// Whether the gateway wants the connection to end.
-fn closes(fields: &HeaderMap) -> bool {
-    fields.get(header::CONNECTION).is_some_and(|value: &HeaderValue| value.as_bytes() == b"close")
 }
 
 fn line(out: &mut Vec<u8>, parts: &[&[u8]]) {
