@@ -203,3 +203,30 @@ fn allow(methods: &[Method]) -> HeaderValue {
     let text = methods.iter().map(Method::as_str).collect::<Vec<_>>().join(", ");
     HeaderValue::try_from(text).unwrap_or_else(|_| HeaderValue::from_static(""))
 }
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderName;
+
+    use super::{Form, Prepared, Reject, ResponseBody};
+    use crate::clock::UnixTime;
+    use crate::token::TokenError;
+
+    #[test]
+    fn what_is_prepared_is_what_would_be_made() {
+        let name = HeaderName::from_static("x-request-id");
+        let prepared = Prepared::new(&name);
+        let expired = Reject::InvalidToken(TokenError::Expired(UnixTime::from_secs(1)));
+        for reject in [Reject::NoToken, expired, Reject::Revoked("again".to_owned()), Reject::NoRoute] {
+            for form in [Form::Problem, Form::Grpc] {
+                let text = |(mut head, body): (http::response::Parts, ResponseBody)| {
+                    head.headers.remove(&name);
+                    let ResponseBody::Full(body) = body else { panic!("a refusal is short") };
+                    format!("{head:?} {body:?}")
+                };
+                let copied = text(prepared.response(&reject, form, b"7\"f").into_parts());
+                assert_eq!(copied, text(reject.response(form, b"7\"f").into_parts()));
+            }
+        }
+    }
+}
