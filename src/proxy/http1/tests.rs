@@ -88,7 +88,7 @@ async fn by_us(method: &Method, bytes: Vec<u8>, size: usize) -> Option<(Seen, bo
     let mut note = |status: http::StatusCode, _| seen.interim.push(status.as_u16());
     let (head, meaning) = connection.exchange(method, &mut upload, &mut deadline, &mut note).await.ok()?;
     seen.status = head.status.as_u16();
-    seen.fields = lines(connection.fields().iter().map(|(name, value)| (name, value)));
+    seen.fields = lines(connection.fields().iter());
     let settled = Arc::new(AtomicBool::new(false));
     let note = settled.clone();
     let settle =

@@ -8,7 +8,7 @@ use httparse::{ParserConfig, Status};
 
 use crate::config;
 use crate::http1::{HeadEnd, Length};
-use crate::message::{self, Fields};
+use crate::message::{self, Fields, field_name};
 use crate::reject::Reject;
 
 /// As many fields as have room on the stack.
@@ -122,7 +122,7 @@ impl HeadReader {
         let mut fields = Fields::with_capacity(request.headers.len());
         let mut hints = Hints::default();
         for field in request.headers.iter() {
-            let name = HeaderName::from_bytes(field.name.as_bytes())
+            let name = field_name(field.name.as_bytes())
                 .map_err(|_| Reject::BadRequest("the name of a header field is malformed"))?;
             let value = HeaderValue::from_maybe_shared(bytes.slice_ref(field.value))
                 .map_err(|_| Reject::BadRequest(BAD_VALUE))?;
