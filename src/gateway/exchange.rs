@@ -18,7 +18,7 @@ use crate::auth::Caller;
 use crate::body::{BodyError, Meter, RequestBody, ResponseBody};
 use crate::clock;
 use crate::config::{Endpoint, Route, Target};
-use crate::inbound::{Arrival, Inbound, Malformed, REQUEST_ID, RequestId};
+use crate::inbound::{Arrival, Inbound, Malformed, RequestId};
 use crate::message::Head;
 use crate::observe::metrics::Ended;
 use crate::observe::{AccessRecord, Reason};
@@ -200,9 +200,6 @@ impl Exchange {
         if state.first_byte.is_none() {
             state.first_byte = Some(clock::monotonic().saturating_duration_since(state.started));
         }
-        if let Some(id) = state.request.id() {
-            response.headers_mut().insert(REQUEST_ID, id.to_header());
-        }
     }
 }
 
@@ -355,6 +352,12 @@ impl Tracked {
             state.connection.owe();
         }
         response.map(|body| Self { body, exchange: Some(exchange), tunnel, owes })
+    }
+
+    /// The id of the request, which the connection says in the response's head.
+    #[must_use]
+    pub fn request_id(&self) -> Option<&RequestId> {
+        self.exchange.as_ref()?.0.request.id()
     }
 
     /// Takes what follows after this response if it is a `101`.

@@ -8,7 +8,7 @@ use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::Request;
+use http::{Request, Response};
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::server::conn::http2::Builder;
@@ -22,8 +22,9 @@ use super::io::ClientIo;
 use super::watch::{Command, Watch};
 use super::worker::Context;
 use crate::body::{BodyError, Stream};
-use crate::gateway::{self, Connection};
+use crate::gateway::{self, Connection, Tracked};
 use crate::http1::Receiver;
+use crate::inbound::{REQUEST_ID, RequestId};
 
 /// Bytes of a response that may wait for the client's window.
 const MAX_SEND_BUFFER: usize = 64 * 1024;
@@ -47,7 +48,7 @@ pub(super) async fn serve(
         let (worker, connection) = (worker.clone(), connection.clone());
         let (head, body) = request.into_parts();
         let (head, body) = (Box::new(head.into()), content(body));
-        Exchange(Box::pin(async move { gateway::handle(&worker, &connection, head, body).await }))
+        Exchange(Box::pin(async move { named(gateway::handle(&worker, &connection, head, body).await) }))
     });
     let (io, outbox) = batch::split(io);
     let mut serving = pin!(builder(context).serve_connection(io, service));
@@ -85,6 +86,14 @@ fn builder(context: &Context) -> Builder<TokioExecutor> {
         .max_local_error_reset_streams(MAX_RESETS)
         .max_send_buf_size(MAX_SEND_BUFFER);
     builder
+}
+
+/// Puts the request's id into the head.
+fn named(mut response: Response<Tracked>) -> Response<Tracked> {
+    if let Some(id) = response.body().request_id().map(RequestId::to_header) {
+        response.headers_mut().insert(REQUEST_ID, id);
+    }
+    response
 }
 
 fn content(incoming: Incoming) -> Option<Stream> {

@@ -4,7 +4,9 @@ use http::{Response, StatusCode, Version, header};
 use http_body::Body;
 
 use crate::digits;
+use crate::gateway::Tracked;
 use crate::http1::Framing;
+use crate::inbound::REQUEST_ID;
 
 /// What a request means for its response.
 #[derive(Clone, Copy, Debug)]
@@ -19,9 +21,9 @@ pub(super) struct Meaning {
 }
 
 /// Writes the head behind what is in `out`. Says in `meaning` when no request can follow because of it.
-pub(super) fn write<B: Body>(
+pub(super) fn write(
     out: &mut Vec<u8>,
-    response: &Response<B>,
+    response: &Response<Tracked>,
     meaning: &mut Meaning,
     date: &[u8],
 ) -> Framing {
@@ -32,6 +34,7 @@ pub(super) fn write<B: Body>(
     out.extend_from_slice(if meaning.version == Version::HTTP_10 { b"HTTP/1.0 " } else { b"HTTP/1.1 " });
     out.extend_from_slice(status.as_str().as_bytes());
     line(out, &[b" ", status.canonical_reason().unwrap_or_default().as_bytes()]);
+    let id = response.body().request_id();
     // Where no content is sent, its length is that of another response.
     let says_length = framing == Framing::Empty && status != StatusCode::NO_CONTENT;
     let (mut dated, mut measured) = (false, false);
@@ -39,8 +42,11 @@ pub(super) fn write<B: Body>(
         if *name == header::CONNECTION && !switches {
             // Nobody but the gateway says it here, and `close` is all that it says.
             meaning.keeps = false;
-        } else if *name == header::CONTENT_LENGTH && !says_length || *name == header::TRANSFER_ENCODING {
-            // What is sent, and how it is framed, is known better below.
+        } else if *name == header::CONTENT_LENGTH && !says_length
+            || *name == header::TRANSFER_ENCODING
+            || *name == REQUEST_ID && id.is_some()
+        {
+            // What is sent, and how it is framed, is known better below, and so is the id.
         } else {
             dated |= *name == header::DATE;
             measured |= *name == header::CONTENT_LENGTH;
@@ -55,6 +61,9 @@ pub(super) fn write<B: Body>(
             length.into_iter().for_each(|length| write_length(out, length));
         }
         Framing::Empty | Framing::UntilClose => {}
+    }
+    if let Some(id) = id {
+        line(out, &[REQUEST_ID.as_str().as_bytes(), b": ", id.as_bytes()]);
     }
     if !dated {
         line(out, &[b"date: ", date]);
