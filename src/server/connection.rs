@@ -47,6 +47,7 @@ pub(super) async fn serve(
     let connection = Arc::new(Connection::new(peer, local, protocol, lease));
     let watch = Arc::new(Watch::new(connection.clone(), protocol, clock::monotonic()));
     let _entry = context.registry().enter(watch.clone());
+    context.read_date();
     if context.is_draining() {
         watch.tell(Command::Drain);
     }

@@ -16,7 +16,7 @@ use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 use super::accept::accept;
 use super::connection;
 use super::watch::{Command, Patience, Registry, TICK};
-use crate::clock;
+use crate::clock::{self, UnixTime};
 use crate::gateway::Worker;
 use crate::http1::Scratch;
 use crate::peer::PeerAddr;
@@ -34,7 +34,7 @@ pub(super) struct Context {
     registry: Arc<Registry>,
     scratch: Scratch,
     spare: Mutex<Vec<u8>>,
-    date: Mutex<Date>,
+    date: Mutex<[u8; 29]>,
     draining: AtomicBool,
     /// Held by every connection; the worker ends when the last holder is gone.
     alive: mpsc::WeakSender<()>,
@@ -47,7 +47,7 @@ impl Context {
             registry: Arc::default(),
             scratch: Scratch::default(),
             spare: Mutex::default(),
-            date: Mutex::default(),
+            date: Mutex::new(http_date(clock::now())),
             draining: AtomicBool::new(false),
             alive,
         }
@@ -80,14 +80,15 @@ impl Context {
         }
     }
 
-    /// The time of a response (RFC 9110 §6.6.1), written out once in a second.
+    /// The time of a response (RFC 9110 §6.6.1). It is as old as the worker's last look at its connections, or as the last one that
+    /// came: half a second at the most.
     pub(super) fn date(&self) -> [u8; 29] {
-        let now = clock::now().as_secs();
-        let mut date = self.date.lock().unwrap_or_else(PoisonError::into_inner);
-        if date.seconds != now {
-            *date = Date { seconds: now, text: http_date(now) };
-        }
-        date.text
+        *self.date.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Reads the clock for [`Self::date`].
+    pub(super) fn read_date(&self) {
+        *self.date.lock().unwrap_or_else(PoisonError::into_inner) = http_date(clock::now());
     }
 
     pub(super) fn is_draining(&self) -> bool {
@@ -109,15 +110,9 @@ impl Context {
     }
 }
 
-#[derive(Default)]
-struct Date {
-    seconds: u64,
-    text: [u8; 29],
-}
-
 /// The form of RFC 9110 §5.6.7.
-fn http_date(seconds: u64) -> [u8; 29] {
-    let text = fmt_http_date(UNIX_EPOCH + Duration::from_secs(seconds));
+fn http_date(now: UnixTime) -> [u8; 29] {
+    let text = fmt_http_date(UNIX_EPOCH + Duration::from_secs(now.as_secs()));
     text.as_bytes().try_into().unwrap_or([b' '; 29])
 }
 
@@ -225,6 +220,7 @@ async fn keep_watch(context: &Context, tick: &mut Interval) {
 
 /// Whether there is something to look for again.
 fn look(context: &Context) -> bool {
+    context.read_date();
     let now = clock::monotonic();
     let clients = context.registry.look(now, context.patience());
     let upstreams = context.worker.close_idle(now);
