@@ -1,4 +1,4 @@
-//! What one worker thread owns. Its locks are never contended; they are there because hyper's tasks must be `Send`, and an
+//! What one worker thread owns. Its locks are never contended; they are there because tasks must be `Send`, and an
 //! uncontended lock costs some 10 ns.
 
 use std::ops::Deref;

@@ -1,4 +1,4 @@
-//! SECURITY group S: where one request ends and the next begins, by raw sockets, since hyper hides some of it.
+//! SECURITY group S: where one request ends and the next begins, by raw sockets, since HTTP libraries hide some of it.
 //!
 //! The property is always the same: a request that two readers could take differently is refused, or the backend gets
 //! one well-formed request; what was hidden in it never becomes a request of its own. The backend reads strictly, and
