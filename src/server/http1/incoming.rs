@@ -3,7 +3,7 @@
 use std::io;
 use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::task::{Context, Poll, ready};
+use std::task::{Context, Poll, Waker, ready};
 
 use bytes::Bytes;
 use http_body::{Body, Frame, SizeHint};
@@ -28,13 +28,18 @@ pub(super) struct State {
     expects: bool,
     /// Whether it is malformed, so that nobody knows where it ends.
     failed: bool,
+    /// Whether somebody may still read it.
+    is_read: bool,
+    /// The connection's task, which has to know when nobody reads it any more.
+    waiter: Option<Waker>,
 }
 
 impl Incoming {
     /// What a new connection receives.
     pub(super) fn shared(receiver: Receiver) -> Arc<Self> {
         let content = Content::new(Length::Exact(0));
-        Arc::new(Self(Mutex::new(State { receiver, content, expects: false, failed: false })))
+        let (expects, failed, is_read, waiter) = Default::default();
+        Arc::new(Self(Mutex::new(State { receiver, content, expects, failed, is_read, waiter })))
     }
 
     /// For another protocol.
@@ -52,18 +57,35 @@ impl State {
     pub(super) fn begin(&mut self, length: Length, expects: bool) {
         self.content = Content::new(length);
         self.expects = expects;
+        self.is_read = true;
     }
 
     /// The final response begins: the client is not asked for content any more. Returns whether a request can follow behind what is
-    /// left of the content; `is_read` says that somebody may still read it.
-    pub(super) fn end(&mut self, is_read: bool) -> bool {
+    /// left of the content.
+    pub(super) fn end(&mut self) -> bool {
         // A client that waited to be asked may now send its content or not.
         let waits = std::mem::take(&mut self.expects);
-        if !is_read {
+        if !self.is_read {
             self.discard();
         }
         let is_short = self.content.left().is_some_and(|left| left <= MAX_DISCARDED);
-        !self.failed && (self.content.has_ended() || !is_read && !waits && is_short)
+        !self.failed && (self.content.has_ended() || !self.is_read && !waits && is_short)
+    }
+
+    /// Whether it is the connection that has to read on: the content is over, or nobody wants it, and then it is forgotten.
+    pub(super) fn is_left_alone(&mut self) -> bool {
+        if !self.is_read {
+            self.discard();
+        }
+        !self.is_read || self.content.has_ended()
+    }
+
+    /// Wakes the connection's task when whoever reads the content is done with it: from then on only that task can notice the end of
+    /// the connection.
+    pub(super) fn tell_when_left(&mut self, waiter: &Waker) {
+        if self.is_read {
+            self.waiter = Some(waiter.clone());
+        }
     }
 
     /// Forgets what is here of the content. Returns whether that was the rest.
@@ -74,6 +96,9 @@ impl State {
                 Ok(None) => return false,
                 Err(_) => self.failed = true,
             }
+        }
+        if self.failed {
+            self.receiver.bytes().clear();
         }
         !self.failed
     }
@@ -142,5 +167,15 @@ impl Body for RequestContent {
 
     fn size_hint(&self) -> SizeHint {
         self.incoming.lock().content.left().map(SizeHint::with_exact).unwrap_or_default()
+    }
+}
+
+impl Drop for RequestContent {
+    fn drop(&mut self) {
+        let mut incoming = self.incoming.lock();
+        incoming.is_read = false;
+        if let Some(waiter) = incoming.waiter.take() {
+            waiter.wake();
+        }
     }
 }

@@ -144,7 +144,7 @@ impl Client<'_> {
             })
             .await?
         };
-        let keeps = keeps && self.incoming.lock().end(Arc::strong_count(&self.incoming) > 1);
+        let keeps = self.incoming.lock().end() && keeps;
         self.respond(response, Meaning { is_head, version, trailers, keeps }).await
     }
 
@@ -199,6 +199,7 @@ impl Client<'_> {
     ) -> Poll<Result<(), SendError>> {
         let result = sender.poll_send(cx, &mut self.outlet);
         if result.is_pending() && sender.awaits_body() {
+            self.incoming.lock().tell_when_left(cx.waker());
             return self.poll_gone(cx).map(|error| Err(SendError::Io(error)));
         }
         result
@@ -227,7 +228,7 @@ impl Client<'_> {
     fn poll_gone(&mut self, cx: &mut TaskContext<'_>) -> Poll<io::Error> {
         let mut incoming = self.incoming.lock();
         // As long as content comes, who reads it learns of the end.
-        while incoming.content.has_ended() && incoming.receiver.bytes().len() < MAX_AHEAD {
+        while incoming.is_left_alone() && incoming.receiver.bytes().len() < MAX_AHEAD {
             match ready!(incoming.receiver.poll_receive_by(self.context.scratch(), cx)) {
                 Ok(0) => return Poll::Ready(io::ErrorKind::UnexpectedEof.into()),
                 Ok(_) => {}
