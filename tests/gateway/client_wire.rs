@@ -178,3 +178,31 @@ fn a_request_right_before_the_end_of_the_client_s_direction_is_answered() {
     client.finish();
     assert_eq!(client.response().status, 200);
 }
+
+/// While the rest of an upload is still on its way, the end of the connection is seen by whoever reads that rest; afterwards it must not
+/// be seen by nobody.
+#[test]
+fn a_client_that_goes_away_after_an_early_answer_is_noticed() {
+    let gateway = Gateway::start(ROUTES);
+    let over = Gate::new();
+    for (path, rest) in [("/public/whole", "fghij"), ("/public/half", "")] {
+        let end = over.clone();
+        gateway.backend.on(path, move |exchange| {
+            exchange.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nok\r\n");
+            exchange.read_body();
+            // A stream with nothing to say.
+            end.wait();
+        });
+        let mut client = gateway.connect();
+        client.send(format!("POST {path} HTTP/1.1\r\nHost: h\r\nContent-Length: 10\r\n\r\nabcde"));
+        assert_eq!((client.head("POST").status, client.body(2)), (200, b"ok".to_vec()));
+        client.send(rest);
+        if !rest.is_empty() {
+            gateway.backend.wait_for("all of it", |request| request.target == path && request.is_complete());
+        }
+        drop(client);
+        let record = gateway.access_of(path);
+        assert_eq!((&record["status"], &record["complete"]), (&200.into(), &false.into()), "{record}");
+    }
+    over.open();
+}
