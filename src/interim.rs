@@ -26,14 +26,17 @@ impl Interim {
         let wanted = status.is_informational()
             && status != StatusCode::CONTINUE
             && status != StatusCode::SWITCHING_PROTOCOLS;
-        if wanted {
-            self.append(|bytes| head(bytes, status, headers));
+        let mut bytes = self.lock();
+        if wanted && bytes.len() <= MAX_WAITING {
+            head(&mut bytes, status, headers);
+            self.waits.store(true, Ordering::Relaxed);
         }
     }
 
     /// `100 Continue`: the client may send its body (RFC 9110 §10.1.1).
     pub fn ask_for_body(&self) {
-        self.append(|bytes| bytes.extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n"));
+        self.lock().extend_from_slice(b"HTTP/1.1 100 Continue\r\n\r\n");
+        self.waits.store(true, Ordering::Relaxed);
     }
 
     /// Whether anything waits.
@@ -47,14 +50,6 @@ impl Interim {
     pub fn take(&self) -> Vec<u8> {
         self.waits.store(false, Ordering::Relaxed);
         std::mem::take(&mut *self.lock())
-    }
-
-    fn append(&self, write: impl FnOnce(&mut Vec<u8>)) {
-        let mut bytes = self.lock();
-        if bytes.len() <= MAX_WAITING {
-            write(&mut bytes);
-            self.waits.store(true, Ordering::Relaxed);
-        }
     }
 
     fn lock(&self) -> MutexGuard<'_, Vec<u8>> {
@@ -102,6 +97,12 @@ mod tests {
         for _ in 0..100_000 {
             interim.push(StatusCode::PROCESSING, &HeaderMap::new());
         }
-        assert!(interim.take().len() < MAX_WAITING + 100);
+        interim.ask_for_body();
+        let waiting = interim.take();
+        assert!(waiting.len() < MAX_WAITING + 100);
+        assert!(
+            waiting.ends_with(b"HTTP/1.1 100 Continue\r\n\r\n"),
+            "a client waits for it before it goes on"
+        );
     }
 }
