@@ -206,3 +206,20 @@ fn a_client_that_goes_away_after_an_early_answer_is_noticed() {
     }
     over.open();
 }
+
+/// RFC 9110 §8.6: a client could take the first bytes behind it for content.
+#[test]
+fn a_switch_of_protocols_has_no_length() {
+    let gateway = Gateway::start(ROUTES);
+    gateway.backend.reply_raw_and_close(
+        "/public/ws",
+        "HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\nConnection: Upgrade\r\n\
+         Content-Length: 5\r\nSec-WebSocket-Accept: x\r\n\r\nhello",
+    );
+    let mut client = gateway.connect();
+    let handshake = "Connection: Upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Key: x\r\n";
+    client.send(format!("GET /public/ws HTTP/1.1\r\nHost: h\r\n{handshake}\r\n"));
+    let response = client.head("GET");
+    assert_eq!((response.status, response.header("content-length")), (101, None));
+    assert_eq!(client.until_end(), b"hello");
+}

@@ -36,7 +36,7 @@ pub(super) fn write(
     line(out, &[b" ", status.canonical_reason().unwrap_or_default().as_bytes()]);
     let id = response.body().request_id();
     // Where no content is sent, its length is that of another response.
-    let says_length = framing == Framing::Empty && status != StatusCode::NO_CONTENT;
+    let says_length = framing == Framing::Empty && !has_no_length(status);
     let (mut dated, mut measured) = (false, false);
     for (name, value) in fields {
         if *name == header::CONNECTION && !switches {
@@ -89,6 +89,11 @@ fn framing<B: Body>(response: &Response<B>, meaning: Meaning) -> Framing {
         None if meaning.version == Version::HTTP_10 => Framing::UntilClose,
         None => Framing::Chunked,
     }
+}
+
+/// RFC 9110 §8.6.
+fn has_no_length(status: StatusCode) -> bool {
+    status.is_informational() || status == StatusCode::NO_CONTENT
 }
 
 fn line(out: &mut Vec<u8>, parts: &[&[u8]]) {
