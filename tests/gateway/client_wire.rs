@@ -207,6 +207,47 @@ fn a_client_that_goes_away_after_an_early_answer_is_noticed() {
     over.open();
 }
 
+/// As long as the client may be sending, to close would take away the answer that it has not read yet.
+#[test]
+fn a_client_may_go_on_sending_behind_a_request_of_unclear_length() {
+    let gateway = Gateway::start(ROUTES);
+    let mut client = gateway.connect();
+    client.send("POST /public/x HTTP/1.1\r\nHost: h\r\nContent-Length: 5, 5\r\n\r\n");
+    assert_eq!((client.response().status, client.until_end()), (400, Vec::new()));
+    for _ in 0..64 {
+        client.send([b'x'; 64 * 1024]);
+    }
+}
+
+/// The end of the gateway must not take away the answer from a client that is still sending what nobody wants.
+#[test]
+fn a_drain_does_not_break_off_an_upload_that_was_answered() {
+    let gateway = Gateway::start(ROUTES);
+    let mut client = gateway.connect();
+    client.send("POST /orders/1 HTTP/1.1\r\nHost: h\r\nContent-Length: 60000\r\n\r\n");
+    let refused = client.response_to("POST");
+    assert_eq!((refused.status, refused.header("connection")), (401, None));
+    gateway.begin_shutdown();
+    assert_eq!(client.until_end(), b"");
+    for _ in 0..60 {
+        client.send([b'x'; 1000]);
+    }
+}
+
+/// What a client that was answered still sends is waited for, but not as long as for a request.
+#[test]
+fn a_client_that_does_not_close_keeps_its_place_for_the_header_timeout_only() {
+    let gateway = Setup::new(ROUTES)
+        .set("server.max_connections", "1")
+        .set("server.header_timeout", "'100ms'")
+        .set("server.keepalive_timeout", "'10m'")
+        .start();
+    let mut client = gateway.connect();
+    client.send("hello\r\n\r\n");
+    assert_eq!((client.response().status, client.until_end()), (400, Vec::new()));
+    assert_eq!(gateway.send(&Request::get("/public/x")).status, 200);
+}
+
 /// RFC 9110 §8.6: a client could take the first bytes behind it for content.
 #[test]
 fn a_switch_of_protocols_has_no_length() {
@@ -222,4 +263,16 @@ fn a_switch_of_protocols_has_no_length() {
     let response = client.head("GET");
     assert_eq!((response.status, response.header("content-length")), (101, None));
     assert_eq!(client.until_end(), b"hello");
+}
+
+/// It has begun, whether its first bytes came alone or along with the request before it.
+#[test]
+fn a_part_of_a_head_behind_a_request_has_the_header_timeout() {
+    let gateway = Setup::new(ROUTES)
+        .set("server.header_timeout", "'100ms'")
+        .set("server.keepalive_timeout", "'10m'")
+        .start();
+    let mut client = gateway.connect();
+    client.send("GET /healthz HTTP/1.1\r\nHost: h\r\n\r\nGET /healthz HT");
+    assert_eq!((client.response().status, client.until_end()), (200, Vec::new()));
 }

@@ -166,9 +166,9 @@ impl Hints {
     fn finish(self, head: Box<message::Head>) -> Received {
         let is_http11 = head.version == Version::HTTP_11;
         let length = if self.framed { Length::of_request(head.version, &head.fields) } else { Ok(None) };
-        // Where a message without a clear end is over, nobody knows: the gateway refuses it, and nothing behind it is read.
+        // Where a message without a clear end is over, nobody knows: the gateway refuses it, and all behind it counts as its content.
         let keeps = length.is_ok() && !self.closes && (is_http11 || self.keeps);
-        let length = length.unwrap_or_default().filter(|length| *length != Length::Exact(0));
+        let length = length.unwrap_or(Some(Length::UntilClose)).filter(|length| *length != Length::Exact(0));
         let expects = is_http11 && self.expects && length.is_some();
         Received { head, length, keeps, expects, trailers: self.trailers }
     }

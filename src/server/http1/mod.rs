@@ -103,7 +103,11 @@ impl Client<'_> {
                 Next::WebSocket(switched) => return Box::pin(self.carry(switched)).await,
             }
         }
-        Ok(())
+        if self.watch.command() == Command::Serve {
+            return Ok(());
+        }
+        let sends = if self.incoming.lock().discard() { Sending::No } else { Sending::Maybe };
+        self.linger(sends).await
     }
 
     /// Reads the head of the next request; `None` if there is no other one.
@@ -116,6 +120,8 @@ impl Client<'_> {
                 if let Some(head) = self.heads.take(received).transpose() {
                     return Poll::Ready(Ok(Some(head)));
                 }
+                // A part of a head is one that has begun, also if it came along with the request before it.
+                self.watch.has_read();
             } else if self.watch.command() == Command::Drain {
                 return Poll::Ready(Ok(None));
             }
@@ -254,17 +260,19 @@ impl Client<'_> {
     async fn linger(mut self, sending: Sending) -> io::Result<()> {
         self.outlet.shutdown().await?;
         let mut sends = sending == Sending::Maybe;
+        // The header timeout begins.
+        self.watch.has_read();
         poll_fn(|cx| {
             let mut incoming = self.incoming.lock();
             loop {
+                sends |= !incoming.receiver.bytes().is_empty();
                 incoming.receiver.bytes().clear();
                 match incoming.receiver.poll_receive_by(self.context.scratch(), cx) {
-                    Poll::Ready(Ok(count)) if count > 0 => sends = true,
+                    Poll::Ready(Ok(count)) if count > 0 => {}
                     Poll::Pending if sends => return Poll::Pending,
                     // A client that has not been sending has nothing to lose.
                     Poll::Ready(_) | Poll::Pending => return Poll::Ready(Ok(())),
                 }
-                self.watch.has_read();
             }
         })
         .await
