@@ -248,6 +248,18 @@ fn a_client_that_does_not_close_keeps_its_place_for_the_header_timeout_only() {
     assert_eq!(gateway.send(&Request::get("/public/x")).status, 200);
 }
 
+/// A client that has not waited for the answer to CONNECT is sending to somebody else.
+#[test]
+fn nothing_behind_a_refused_connect_is_a_request() {
+    let gateway = Gateway::start(ROUTES);
+    let mut client = gateway.connect();
+    client.send("CONNECT h:80 HTTP/1.1\r\nHost: h:80\r\n\r\nGET /public/x HTTP/1.1\r\nHost: h\r\n\r\n");
+    let refused = client.response();
+    assert_eq!((refused.status, refused.headers.list("connection")), (501, vec!["close".to_owned()]));
+    client.finish();
+    assert_eq!((client.until_end(), gateway.backend.count()), (Vec::new(), 0));
+}
+
 /// RFC 9110 §8.6: a client could take the first bytes behind it for content.
 #[test]
 fn a_switch_of_protocols_has_no_length() {

@@ -138,6 +138,8 @@ impl Client<'_> {
     async fn exchange(&mut self, received: Received) -> io::Result<Next> {
         let Received { head, length, keeps, expects, trailers } = received;
         let (is_head, version) = (head.method == Method::HEAD, head.version);
+        // It is refused, and what a client has sent behind it without waiting is for the tunnel, not for us.
+        let connects = head.method == Method::CONNECT;
         let body = length.map(|length| self.content(length, expects));
         let response = {
             let mut handling = pin!(gateway::handle(self.context.worker(), self.connection, head, body));
@@ -150,7 +152,7 @@ impl Client<'_> {
             })
             .await?
         };
-        let keeps = self.incoming.lock().end() && keeps;
+        let keeps = self.incoming.lock().end() && keeps && !connects;
         self.respond(response, Meaning { is_head, version, trailers, keeps }).await
     }
 
