@@ -7,6 +7,8 @@ mod head;
 mod incoming;
 mod outlet;
 mod response;
+#[cfg(test)]
+mod tests;
 
 use std::future::poll_fn;
 use std::io::{self, Cursor};
