@@ -165,7 +165,7 @@ impl RawHttp2 {
         let wire = Wire::connect(addr);
         wire.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").unwrap();
         let raw = Self { wire };
-        raw.frame(SETTINGS, 0, 0, b"");
+        let _ = raw.wire.write(&frame(SETTINGS, 0, 0, b""));
         raw
     }
 
@@ -182,10 +182,10 @@ impl RawHttp2 {
             }
         }
         let end = if body.is_none() { END_STREAM } else { 0 };
-        self.frame(HEADERS, END_HEADERS | end, 1, &block);
-        if let Some(body) = body {
-            self.frame(DATA, END_STREAM, 1, body);
-        }
+        let head = frame(HEADERS, END_HEADERS | end, 1, &block);
+        let body = body.map(|body| frame(DATA, END_STREAM, 1, body)).unwrap_or_default();
+        // With one write, so that a head whose body is malformed is never alone. The gateway may have refused the connection already.
+        let _ = self.wire.write(&[head, body].concat());
         self.outcome()
     }
 
@@ -201,12 +201,10 @@ impl RawHttp2 {
             }
         }
     }
+}
 
-    fn frame(&self, kind: u8, flags: u8, stream: u8, payload: &[u8]) {
-        let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
-        let mut frame = vec![length[1], length[2], length[3], kind, flags, 0, 0, 0, stream];
-        frame.extend_from_slice(payload);
-        // The gateway may have refused the connection already.
-        let _ = self.wire.write(&frame);
-    }
+fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
+    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
+    let head = [length[1], length[2], length[3], kind, flags, 0, 0, 0, stream];
+    [&head, payload].concat()
 }
