@@ -12,6 +12,7 @@ use crate::app::Gateway;
 use crate::causes::with_causes;
 use crate::config::{self, Config};
 use crate::observe::{self, LogHandle};
+use crate::reload;
 
 /// Threads that may wait for the disk at the same time.
 const MAX_BLOCKING_THREADS: usize = 16;
@@ -41,14 +42,19 @@ pub(super) fn control_plane() -> io::Result<Runtime> {
 
 async fn serve(path: &Path, config: Config, log: &LogHandle) -> Result<(), Box<dyn Error>> {
     let mut signals = Signals::listen()?;
-    let gateway = Gateway::start(config)?;
+    let mut gateway = Gateway::start(config)?;
     loop {
         match signals.next().await {
             Asked::Stop(name) => {
                 tracing::info!(signal = name, "stopping");
                 break;
             }
-            Asked::Reload => reload(path, &gateway, log),
+            Asked::Reload => {
+                if let Err(error) = reload::giving_way(|| reload(path, &mut gateway, log)) {
+                    gateway.note_failed_reload();
+                    tracing::error!(error = %error, "the configuration was not reloaded: no thread for it; the old one stays in force");
+                }
+            }
         }
     }
     gateway.stop().await;
@@ -57,7 +63,7 @@ async fn serve(path: &Path, config: Config, log: &LogHandle) -> Result<(), Box<d
 }
 
 /// A wrong file changes nothing: every error in it is logged, and the old configuration stays.
-fn reload(path: &Path, gateway: &Gateway, log: &LogHandle) {
+fn reload(path: &Path, gateway: &mut Gateway, log: &LogHandle) {
     if let Err(error) = gateway.reopen_log() {
         tracing::error!(error = %error, "the access log could not be opened again; records go on to the old file");
     }
