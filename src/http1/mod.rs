@@ -8,6 +8,8 @@ mod content;
 mod head;
 mod receive;
 mod send;
+#[cfg(test)]
+pub(crate) mod testing;
 
 pub use chunked::Piece;
 pub use content::{Ambiguous, Content, Length};

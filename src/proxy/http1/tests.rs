@@ -8,14 +8,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{HeaderMap, Method, Request, Response, header};
+use http::{HeaderMap, Method, Request, Response};
 use http_body::Body;
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use proptest::prelude::*;
-use proptest::sample::{Index, select};
+use proptest::sample::select;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, duplex};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
@@ -24,6 +24,7 @@ use super::{Connection, Deadline, Download, Upload};
 use crate::body::{BodyError, RequestBody, TrailerFilter};
 use crate::clock;
 use crate::http1::Framing;
+use crate::http1::testing::{cases, changed, lines};
 
 const HOUR: Duration = Duration::from_secs(3600);
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: h\r\n\r\n";
@@ -44,16 +45,6 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
 
 fn everything() -> TrailerFilter {
     Arc::new(|_: &mut HeaderMap| {})
-}
-
-/// Sorted by name, the lines of one name in their order.
-fn lines<'f>(
-    fields: impl IntoIterator<Item = (&'f header::HeaderName, &'f header::HeaderValue)>,
-) -> Vec<(String, Vec<u8>)> {
-    let mut lines: Vec<_> =
-        fields.into_iter().map(|(name, value)| (name.to_string(), value.as_bytes().to_vec())).collect();
-    lines.sort_by(|one, other| one.0.cmp(&other.0));
-    lines
 }
 
 /// Takes a request, answers with these bytes in pieces of this size, and waits until the reader has closed.
@@ -171,7 +162,7 @@ const BODIES: [&str; 9] = [
     "5\r\nhello\n0\r\n\r\n",
 ];
 
-/// Made of pieces, so that half of them mean something; half have a byte or two changed.
+/// Made of pieces, so that half of them mean something.
 fn response() -> impl Strategy<Value = Vec<u8>> {
     let parts = (
         select(&INTERIM[..]),
@@ -180,22 +171,10 @@ fn response() -> impl Strategy<Value = Vec<u8>> {
         select(&["\r\n", "\r\n", "\r\n", "\n"][..]),
         select(&BODIES[..]),
     );
-    let change = (any::<Index>(), 0..4_u8, select(&b"\r\n :;,0a5f\0\t\x80"[..]));
-    let changes = prop_oneof![Just(Vec::new()), prop::collection::vec(change, 1..3)];
-    (parts, changes).prop_map(|((interim, start, fields, end, body), changes)| {
+    changed(parts.prop_map(|(interim, start, fields, end, body)| {
         let head: Vec<&str> = [start].into_iter().chain(fields).collect();
-        let mut bytes = format!("{interim}{}{end}{end}{body}", head.join(end)).into_bytes();
-        for (place, kind, byte) in changes {
-            let at = place.index(bytes.len());
-            match kind {
-                0 => drop(bytes.remove(at)),
-                1 => bytes.insert(at, byte),
-                2 => bytes[at] = byte,
-                _ => bytes.truncate(at.max(1)),
-            }
-        }
-        bytes
-    })
+        format!("{interim}{}{end}{end}{body}", head.join(end))
+    }))
 }
 
 /// A request body as it comes: its pieces, whether its length is known, a trailer.
@@ -297,13 +276,6 @@ async fn through_us(sent: &Sent, buffer: usize) -> Vec<Received> {
     let (_reader, writer) = tokio::io::split(client);
     sent.write(writer).await;
     vec![received.recv().await.unwrap(), received.recv().await.unwrap()]
-}
-
-/// Each case is an exchange or two over sockets: never more of them than by default, whatever is asked for.
-fn cases(count: u32) -> ProptestConfig {
-    let said = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok());
-    let cases = said.unwrap_or(count).min(count);
-    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
 }
 
 proptest! {

@@ -6,17 +6,18 @@ use std::path::Path;
 use std::sync::{Arc, Mutex};
 
 use bytes::BytesMut;
-use http::{HeaderName, HeaderValue, Method, Request, Response};
+use http::{Method, Request, Response};
 use http_body_util::BodyExt;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
 use hyper_util::rt::TokioIo;
 use proptest::prelude::*;
-use proptest::sample::{Index, select};
+use proptest::sample::select;
 use tokio::io::{AsyncReadExt, AsyncWriteExt, duplex};
 
 use super::head::{HeadReader, Received};
 use crate::config;
+use crate::http1::testing::{cases, changed, lines};
 use crate::http1::{Content, Length, Piece};
 use crate::message::Head;
 
@@ -27,14 +28,6 @@ struct Seen {
     fields: Vec<(String, Vec<u8>)>,
     body: Vec<u8>,
     trailers: Vec<(String, Vec<u8>)>,
-}
-
-/// Sorted by name, the lines of one name in their order.
-fn lines<'f>(fields: impl IntoIterator<Item = (&'f HeaderName, &'f HeaderValue)>) -> Vec<(String, Vec<u8>)> {
-    let mut lines: Vec<_> =
-        fields.into_iter().map(|(name, value)| (name.to_string(), value.as_bytes().to_vec())).collect();
-    lines.sort_by(|one, other| one.0.cmp(&other.0));
-    lines
 }
 
 /// The request line and the fields.
@@ -204,30 +197,9 @@ fn message() -> impl Strategy<Value = String> {
     })
 }
 
-/// What a client could send: requests made of pieces, so that many of them mean something; half have a byte or two changed.
+/// What a client could send: requests made of pieces, so that many of them mean something.
 fn requests() -> impl Strategy<Value = Vec<u8>> {
-    let change = (any::<Index>(), 0..4_u8, select(&b"\r\n :;,0a5f\0\t\x80"[..]));
-    let changes = prop_oneof![Just(Vec::new()), prop::collection::vec(change, 1..3)];
-    (prop::collection::vec(message(), 1..4), changes).prop_map(|(messages, changes)| {
-        let mut bytes = messages.concat().into_bytes();
-        for (place, kind, byte) in changes {
-            let at = place.index(bytes.len());
-            match kind {
-                0 => drop(bytes.remove(at)),
-                1 => bytes.insert(at, byte),
-                2 => bytes[at] = byte,
-                _ => bytes.truncate(at.max(1)),
-            }
-        }
-        bytes
-    })
-}
-
-/// Each case is a connection: never more of them than by default, whatever is asked for.
-fn cases(count: u32) -> ProptestConfig {
-    let said = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok());
-    let cases = said.unwrap_or(count).min(count);
-    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
+    changed(prop::collection::vec(message(), 1..4).prop_map(|messages| messages.concat()))
 }
 
 proptest! {
