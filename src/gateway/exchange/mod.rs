@@ -1,21 +1,20 @@
 //! One request and its response, from the first to the last byte: what becomes the access record.
 
+mod tracked;
+
 use std::net::SocketAddr;
-use std::pin::Pin;
 use std::sync::Arc;
-use std::task::{Context, Poll};
 use std::time::{Duration, Instant};
 
-use bytes::Bytes;
 use http::uri::PathAndQuery;
 use http::{HeaderValue, Method, Response, StatusCode, Version, header};
-use http_body::{Body, Frame, SizeHint};
-use tokio::io::{AsyncRead, AsyncWrite};
+
+pub use tracked::{Switched, Tracked};
 
 use super::connection::Connection;
 use super::worker::View;
 use crate::auth::Caller;
-use crate::body::{BodyError, Meter, RequestBody, ResponseBody};
+use crate::body::{Meter, RequestBody, ResponseBody};
 use crate::clock;
 use crate::config::{Endpoint, Route, Target};
 use crate::inbound::{Arrival, Inbound, Malformed, RequestId};
@@ -279,9 +278,7 @@ impl State {
             complete: self.complete,
         }
     }
-}
 
-impl State {
     /// From whom, to which host and path: as it is understood, or else as it came.
     fn addressed(&self) -> (ClientIp, &[u8], Option<&PathAndQuery>) {
         match &self.request {
@@ -308,116 +305,5 @@ impl State {
 
     fn peer(&self) -> ClientIp {
         ClientIp(self.arrival.peer.ip())
-    }
-}
-
-/// A response body that keeps its exchange alive and counts what is sent.
-pub struct Tracked {
-    body: ResponseBody,
-    exchange: Option<Exchange>,
-    tunnel: Option<Box<Tunnel>>,
-    /// Whether the client has yet to take what it was given last. Only an HTTP/2 client can be slow without our socket noticing.
-    owes: bool,
-}
-
-/// What follows on a connection after `101 Switching Protocols`.
-pub struct Switched {
-    tunnel: Box<Tunnel>,
-    exchange: Exchange,
-}
-
-impl Switched {
-    /// Carries bytes between the client and the upstream until both have finished.
-    pub async fn run(mut self, client: impl AsyncRead + AsyncWrite + Unpin) {
-        let state = &mut *self.exchange.0;
-        match self.tunnel.run(client).await {
-            Ok(traffic) => {
-                (state.tunnelled, state.sent) = (traffic.received, traffic.sent);
-                state.complete = true;
-            }
-            Err(error) => state.broken = Some(format!("tunnel: {error}")),
-        }
-    }
-}
-
-impl Tracked {
-    fn begin(
-        exchange: Exchange,
-        response: Response<ResponseBody>,
-        tunnel: Option<Box<Tunnel>>,
-    ) -> Response<Self> {
-        let state = &exchange.0;
-        let owes = state.version == Version::HTTP_2 && !response.body().is_end_stream();
-        if owes {
-            state.connection.owe();
-        }
-        response.map(|body| Self { body, exchange: Some(exchange), tunnel, owes })
-    }
-
-    /// The id of the request, which the connection says in the response's head.
-    #[must_use]
-    pub fn request_id(&self) -> Option<&RequestId> {
-        self.exchange.as_ref()?.0.request.id()
-    }
-
-    /// Takes what follows after this response if it is a `101`.
-    pub fn take_switched(&mut self) -> Option<Switched> {
-        let tunnel = self.tunnel.take()?;
-        Some(Switched { tunnel, exchange: self.exchange.take()? })
-    }
-
-    fn settle(&mut self) {
-        if let Some(exchange) = &self.exchange
-            && std::mem::take(&mut self.owes)
-        {
-            exchange.0.connection.settle();
-        }
-    }
-}
-
-impl Body for Tracked {
-    type Data = Bytes;
-    type Error = BodyError;
-
-    fn poll_frame(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        let this = self.get_mut();
-        this.settle();
-        let next = std::task::ready!(Pin::new(&mut this.body).poll_frame(cx));
-        if let Some(exchange) = &mut this.exchange {
-            if next.is_some() && exchange.0.version == Version::HTTP_2 {
-                exchange.0.connection.owe();
-                this.owes = true;
-            }
-            match &next {
-                Some(Ok(frame)) => exchange.0.sent += frame.data_ref().map_or(0, |data| data.len() as u64),
-                Some(Err(error)) => {
-                    exchange.0.broken = Some(format!("the upstream's response broke off: {error}"))
-                }
-                None => {}
-            }
-        }
-        Poll::Ready(next)
-    }
-
-    fn is_end_stream(&self) -> bool {
-        self.body.is_end_stream()
-    }
-
-    fn size_hint(&self) -> SizeHint {
-        self.body.size_hint()
-    }
-}
-
-impl Drop for Tracked {
-    fn drop(&mut self) {
-        self.settle();
-        if let Some(exchange) = &mut self.exchange {
-            let state = &mut exchange.0;
-            // The answer to HEAD is complete without its body.
-            state.complete = self.body.is_end_stream() || state.method == Method::HEAD;
-        }
     }
 }
