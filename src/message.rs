@@ -5,6 +5,7 @@
 
 use http::header::InvalidHeaderName;
 use http::request::Parts;
+use http::uri::Authority;
 use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version};
 
 /// Names that browsers and proxies send with every request and that `http` does not know: it would allocate each of them anew, 280
@@ -79,10 +80,12 @@ pub struct Head {
 pub struct Fields(Vec<(HeaderName, HeaderValue)>);
 
 impl Head {
-    /// `GET /` without a field, for what has no head.
+    /// A head that says nothing, for what has none: no path, no field.
     #[must_use]
     pub fn empty() -> Self {
-        let (method, uri, version) = (Method::GET, Uri::default(), Version::HTTP_11);
+        // A target without a path: the default would be `/`, which a log reader would take for one.
+        let uri = Uri::from(Authority::from_static("-"));
+        let (method, version) = (Method::GET, Version::HTTP_11);
         Self { method, uri, version, fields: Fields::default() }
     }
 }

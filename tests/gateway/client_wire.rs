@@ -45,6 +45,7 @@ fn what_cannot_be_read_is_answered_and_recorded() {
         let record = gateway.wait_for_access(|record| record["request.id"] == problem["request_id"]);
         assert_eq!((&record["status"], &record["complete"]), (&status.into(), &true.into()), "{record}");
         assert!(record["reason"].as_str().unwrap().starts_with(code), "{record}");
+        assert_eq!((&record["method"], &record["path"]), (&"-".into(), &"".into()), "{record}");
         assert_eq!(gateway.process.stdout_lines().len(), index + 1, "one record each");
     }
     assert_eq!(gateway.backend.count(), 0);
