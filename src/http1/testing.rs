@@ -3,6 +3,7 @@
 use http::{HeaderName, HeaderValue};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
+use proptest::test_runner::{Config, TestRunner};
 
 /// Field lines sorted by name, those of one name in their order.
 pub(crate) fn lines<'f>(
@@ -33,9 +34,14 @@ pub(crate) fn changed(texts: impl Strategy<Value = String>) -> impl Strategy<Val
     })
 }
 
-/// For properties whose cases are exchanges over connections: never more of them than `count`, whatever is asked for.
-pub(crate) fn cases(count: u32) -> ProptestConfig {
-    let said = std::env::var("PROPTEST_CASES").ok().and_then(|cases| cases.parse().ok());
-    let cases = said.unwrap_or(count).min(count);
-    ProptestConfig { cases, failure_persistence: None, ..ProptestConfig::default() }
+/// A property whose cases are exchanges over connections: never more of them than `most`, whatever is asked for. The macro of
+/// proptest would take the number from the environment alone.
+pub(crate) fn for_all<S: Strategy>(
+    most: u32,
+    cases: S,
+    property: impl Fn(S::Value) -> Result<(), TestCaseError>,
+) {
+    let asked = Config { failure_persistence: None, ..Config::default() };
+    let config = Config { cases: asked.cases.min(most), ..asked };
+    TestRunner::new(config).run(&cases, property).unwrap_or_else(|error| panic!("{error}"));
 }

@@ -24,7 +24,7 @@ use super::{Connection, Deadline, Download, Upload};
 use crate::body::{BodyError, RequestBody, TrailerFilter};
 use crate::clock;
 use crate::http1::Framing;
-use crate::http1::testing::{cases, changed, lines};
+use crate::http1::testing::{changed, for_all, lines};
 
 const HOUR: Duration = Duration::from_secs(3600);
 const REQUEST: &[u8] = b"GET / HTTP/1.1\r\nhost: h\r\n\r\n";
@@ -278,44 +278,47 @@ async fn through_us(sent: &Sent, buffer: usize) -> Vec<Received> {
     vec![received.recv().await.unwrap(), received.recv().await.unwrap()]
 }
 
-proptest! {
-    #![proptest_config(cases(400))]
-
-    #[test]
-    fn a_response_means_what_it_means_to_hyper_or_nothing(
-        bytes in response(), head in any::<bool>(), ours in 1_usize..400, theirs in 1_usize..400,
-    ) {
+#[test]
+fn a_response_means_what_it_means_to_hyper_or_nothing() {
+    for_all(400, (response(), any::<bool>(), 1_usize..400, 1_usize..400), |(bytes, head, ours, theirs)| {
         let method = if head { Method::HEAD } else { Method::GET };
         let (us, hyper) = block_on(async {
-            (by_us(&method, bytes.clone(), ours).await, by_hyper(&method, bytes.clone(), theirs).await)
+            (by_us(&method, bytes.clone(), ours).await, by_hyper(&method, bytes, theirs).await)
         });
         match (us, hyper) {
             (Some((us, _)), Some(hyper)) => prop_assert_eq!(us, hyper),
             (Some((us, _)), None) => prop_assert!(false, "only we take it: {:?}", us),
             (None, _) => {}
         }
-    }
+        Ok(())
+    });
+}
 
-    #[test]
-    fn a_response_means_the_same_in_any_pieces(bytes in response(), one in 1_usize..30, other in 1_usize..400) {
+#[test]
+fn a_response_means_the_same_in_any_pieces() {
+    for_all(400, (response(), 1_usize..30, 1_usize..400), |(bytes, one, other)| {
         let [one, other] = block_on(async {
-            [by_us(&Method::GET, bytes.clone(), one).await, by_us(&Method::GET, bytes.clone(), other).await]
+            [by_us(&Method::GET, bytes.clone(), one).await, by_us(&Method::GET, bytes, other).await]
         });
         // Whether the connection stays depends on how early the bytes behind the response come.
         prop_assert_eq!(one.map(|it| it.0), other.map(|it| it.0));
-    }
+        Ok(())
+    });
 }
 
-proptest! {
-    #![proptest_config(cases(400))]
-
-    #[test]
-    fn a_server_reads_what_the_client_has_sent(sent in Sent::any(), buffer in 1_usize..40_000) {
-        let received = block_on(through_us(&sent, buffer.max(16)));
+#[test]
+fn a_server_reads_what_the_client_has_sent() {
+    for_all(400, (Sent::any(), 16_usize..40_000), |(sent, buffer)| {
+        let received = block_on(through_us(&sent, buffer));
         let length = (!sent.chunked).then(|| sent.content().len() as u64);
-        prop_assert!(received[0] == (sent.content(), usize::from(sent.trailer), length), "{:?}", received[0].1);
+        prop_assert!(
+            received[0] == (sent.content(), usize::from(sent.trailer), length),
+            "{:?}",
+            received[0].1
+        );
         prop_assert_eq!(&received[1], &(Vec::new(), 0, Some(0)), "the request behind it");
-    }
+        Ok(())
+    });
 }
 
 /// The connection was full just behind a large chunk's data: its CRLF came after the beginning of the next chunk.
