@@ -1,7 +1,7 @@
 //! The head of a message as it came: header fields in their order.
 //!
-//! A message has few fields, and each is looked at a few times: a list in which names are compared one by one costs 800 instructions
-//! less for each request with six of them than a hash map does.
+//! A message has few fields, and each is looked at a few times: with a list in which names are compared one by one, a refused request
+//! with five of them takes some 1,700 instructions less than with a hash map.
 
 use http::header::InvalidHeaderName;
 use http::request::Parts;

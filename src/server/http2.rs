@@ -48,7 +48,7 @@ pub(super) async fn serve(
         let (worker, connection) = (worker.clone(), connection.clone());
         let (head, body) = request.into_parts();
         let (head, body) = (Box::new(head.into()), content(body));
-        Exchange(Box::pin(async move { named(gateway::handle(&worker, &connection, head, body).await) }))
+        async move { Ok::<_, Infallible>(named(gateway::handle(&worker, &connection, head, body).await)) }
     });
     let (io, outbox) = batch::split(io);
     let mut serving = pin!(builder(context).serve_connection(io, service));
@@ -123,17 +123,5 @@ impl Body for Content {
 
     fn size_hint(&self) -> SizeHint {
         self.0.size_hint()
-    }
-}
-
-/// One exchange of an HTTP/2 connection, in a box. hyper and tokio move it seven times until it is a task, and the path of a request
-/// is a future of 3 KiB: those moves were 3 % of the instructions of a request. Keeping the boxes for later exchanges won nothing.
-struct Exchange<F>(Pin<Box<F>>);
-
-impl<F: Future> Future for Exchange<F> {
-    type Output = Result<F::Output, Infallible>;
-
-    fn poll(mut self: Pin<&mut Self>, cx: &mut TaskContext<'_>) -> Poll<Self::Output> {
-        self.0.as_mut().poll(cx).map(Ok)
     }
 }
