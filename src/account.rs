@@ -1,10 +1,11 @@
 //! What callers can learn about themselves.
 
-use http::{HeaderValue, Response, header};
+use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 
 use crate::auth::Permit;
 use crate::body::ResponseBody;
+use crate::message::Response;
 use crate::name::{Roles, Username};
 use crate::reject::Reject;
 
@@ -25,9 +26,7 @@ pub fn me(permit: &Permit<'_>) -> Result<Response<ResponseBody>, Reject> {
     let me =
         Me { username: caller.username(), roles: caller.roles(), expires_at: caller.expires().as_secs() };
     let body = serde_json::to_vec(&me).map_err(|error| Reject::Internal(error.to_string()))?;
-    let mut response = Response::new(ResponseBody::full(body));
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    Ok(response)
+    Ok(Response::new(StatusCode::OK, ResponseBody::full(body))
+        .with(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))
+        .with(header::CACHE_CONTROL, HeaderValue::from_static("no-store")))
 }

@@ -3,10 +3,11 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU8, Ordering};
 
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderValue, StatusCode, header};
 
 use crate::auth::Permit;
 use crate::body::ResponseBody;
+use crate::message::Response;
 use crate::store::Store;
 
 /// Where the process is in its life.
@@ -70,11 +71,7 @@ pub fn ready(_: Permit<'_>, health: &Health) -> Response<ResponseBody> {
 }
 
 fn text(status: StatusCode, body: String) -> Response<ResponseBody> {
-    let mut response = Response::new(ResponseBody::full(body));
-    *response.status_mut() = status;
-    response
-        .headers_mut()
-        .insert(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"));
-    response.headers_mut().insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    response
+    Response::new(status, ResponseBody::full(body))
+        .with(header::CONTENT_TYPE, HeaderValue::from_static("text/plain; charset=utf-8"))
+        .with(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))
 }

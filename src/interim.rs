@@ -7,7 +7,9 @@ use std::fmt::Write;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use http::{HeaderMap, StatusCode, header};
+use http::{StatusCode, header};
+
+use crate::message::Fields;
 
 /// Bytes that may wait. An upstream that floods with 1xx (SECURITY S4) loses the rest of them.
 const MAX_WAITING: usize = 16 * 1024;
@@ -22,7 +24,7 @@ pub struct Interim {
 impl Interim {
     /// Takes an upstream's interim response. `100 Continue` is not forwarded: [`Self::ask_for_body`] sends it when the body is read.
     /// `101` is final.
-    pub fn push(&self, status: StatusCode, headers: &HeaderMap) {
+    pub fn push(&self, status: StatusCode, headers: &Fields) {
         let wanted = status.is_informational()
             && status != StatusCode::CONTINUE
             && status != StatusCode::SWITCHING_PROTOCOLS;
@@ -58,7 +60,7 @@ impl Interim {
 }
 
 /// The head in HTTP/1.1 form. A field between neighbours has no place in it.
-fn head(bytes: &mut Vec<u8>, status: StatusCode, headers: &HeaderMap) {
+fn head(bytes: &mut Vec<u8>, status: StatusCode, headers: &Fields) {
     let mut line = String::new();
     let _ =
         write!(line, "HTTP/1.1 {} {}\r\n", status.as_u16(), status.canonical_reason().unwrap_or("Interim"));
@@ -74,17 +76,18 @@ fn head(bytes: &mut Vec<u8>, status: StatusCode, headers: &HeaderMap) {
 
 #[cfg(test)]
 mod tests {
-    use http::{HeaderMap, StatusCode};
+    use http::StatusCode;
 
     use super::{Interim, MAX_WAITING};
+    use crate::message::Fields;
 
     #[test]
     fn all_but_100_and_101_are_passed_on() {
-        let (interim, none) = (Interim::default(), HeaderMap::new());
+        let (interim, none) = (Interim::default(), Fields::default());
         interim.push(StatusCode::CONTINUE, &none);
         interim.push(StatusCode::SWITCHING_PROTOCOLS, &none);
         assert!(!interim.waits());
-        let link = HeaderMap::from_iter([("link".parse().unwrap(), "</a>".parse().unwrap())]);
+        let link = Fields::from_iter([("link".parse().unwrap(), "</a>".parse().unwrap())]);
         interim.push(StatusCode::EARLY_HINTS, &link);
         assert!(interim.waits());
         assert_eq!(interim.take(), b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n");
@@ -95,7 +98,7 @@ mod tests {
     fn a_flood_is_bounded() {
         let interim = Interim::default();
         for _ in 0..100_000 {
-            interim.push(StatusCode::PROCESSING, &HeaderMap::new());
+            interim.push(StatusCode::PROCESSING, &Fields::default());
         }
         interim.ask_for_body();
         let waiting = interim.take();

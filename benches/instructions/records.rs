@@ -6,10 +6,10 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use gungraun::{library_benchmark, library_benchmark_group};
-use http::{Method, Response};
+use http::Method;
 use portcullis::body::ResponseBody;
 use portcullis::clock;
-use portcullis::inbound::REQUEST_ID;
+use portcullis::message::Response;
 use portcullis::observe::AccessRecord;
 use portcullis::observe::metrics::{Ended, Recorder, Seat, Series};
 use portcullis::reject::{Form, Prepared, Reject};
@@ -19,7 +19,7 @@ use crate::config::{HOST, NOW, with_routes};
 const ID: &str = "018bcfe5-6800-796d-9754-0d232fc6e50b";
 
 fn prepared() -> (Prepared, Reject) {
-    let prepared = Prepared::new(&REQUEST_ID);
+    let prepared = Prepared::default();
     drop(prepared.response(&Reject::NoToken, Form::Problem, ID.as_bytes()));
     (prepared, Reject::NoToken)
 }

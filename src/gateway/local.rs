@@ -1,12 +1,13 @@
 //! Local endpoints: answered by the gateway itself, under the same rules as everything else.
 
-use http::{Response, StatusCode};
+use http::StatusCode;
 
 use super::Snapshot;
 use crate::auth::Permit;
 use crate::body::{RequestBody, ResponseBody};
 use crate::config::Endpoint;
 use crate::inbound::Inbound;
+use crate::message::Response;
 use crate::reject::Reject;
 use crate::{account, health, oauth};
 
@@ -30,7 +31,5 @@ pub(super) async fn serve(
 
 /// The answer to an `OPTIONS` that must not be forwarded (RFC 9110 §7.6.2).
 pub(super) fn last_hop(_: Permit<'_>) -> Response<ResponseBody> {
-    let mut response = Response::new(ResponseBody::empty());
-    *response.status_mut() = StatusCode::NO_CONTENT;
-    response
+    Response::new(StatusCode::NO_CONTENT, ResponseBody::empty())
 }

@@ -10,7 +10,7 @@ mod worker;
 
 use std::sync::Arc;
 
-use http::{Method, Response, Version};
+use http::{Method, Version};
 use http_body::Body;
 
 pub use connection::{Connection, Protocol};
@@ -24,7 +24,7 @@ use crate::clock;
 use crate::config::Target;
 use crate::gateway::exchange::Exchange;
 use crate::inbound::{Arrival, Inbound, Malformed, RequestId};
-use crate::message::Head;
+use crate::message::{Head, Response};
 use crate::proxy::{self, Forwarded, Tunnel, Way};
 use crate::reject::Reject;
 

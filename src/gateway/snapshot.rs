@@ -10,7 +10,7 @@ use aws_lc_rs::digest::{SHA256, digest};
 use crate::body::TrailerFilter;
 use crate::config::{Config, Route};
 use crate::health::Health;
-use crate::inbound::{Limits, REQUEST_ID};
+use crate::inbound::Limits;
 use crate::oauth::Provider;
 use crate::observe::metrics::Series;
 use crate::proxy::HeaderPolicy;
@@ -67,7 +67,7 @@ impl Snapshot {
             body_timeout: config.server.body_timeout,
             headers,
             trailers: Arc::new(move |trailers| policy.clean_trailers(trailers)),
-            refusals: Prepared::new(&REQUEST_ID),
+            refusals: Prepared::default(),
             verifier,
             provider,
             health,

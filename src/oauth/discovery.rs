@@ -1,7 +1,7 @@
 //! Documents by which clients find their way: they change with the configuration only, so they are rendered once.
 
 use bytes::Bytes;
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 
 use super::Provider;
@@ -9,6 +9,7 @@ use crate::auth::Permit;
 use crate::body::ResponseBody;
 use crate::config::Config;
 use crate::inbound::Inbound;
+use crate::message::Response;
 
 /// A rendered document with its validator.
 #[derive(Debug)]
@@ -29,17 +30,15 @@ impl Document {
     /// RFC 9110 §13.1.2: 304 for a client that has this very document.
     fn response(&self, inbound: &Inbound) -> Response<ResponseBody> {
         let known = inbound.headers().get_all(&header::IF_NONE_MATCH).any(|value| value == self.tag);
-        let body = if known { ResponseBody::empty() } else { ResponseBody::full(self.body.clone()) };
-        let mut response = Response::new(body);
-        *response.status_mut() = if known { StatusCode::NOT_MODIFIED } else { StatusCode::OK };
-        let headers = response.headers_mut();
-        headers.insert(header::ETAG, self.tag.clone());
+        let response = if known {
+            Response::new(StatusCode::NOT_MODIFIED, ResponseBody::empty())
+        } else {
+            Response::new(StatusCode::OK, ResponseBody::full(self.body.clone()))
+                .with(header::CONTENT_TYPE, self.kind.clone())
+        };
         // Short enough that a new key is seen long before the old one is gone.
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("public, max-age=300"));
-        if !known {
-            headers.insert(header::CONTENT_TYPE, self.kind.clone());
-        }
-        response
+        let caching = HeaderValue::from_static("public, max-age=300");
+        response.with(header::ETAG, self.tag.clone()).with(header::CACHE_CONTROL, caching)
     }
 }
 

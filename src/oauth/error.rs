@@ -4,8 +4,10 @@ use std::borrow::Cow;
 use std::time::Duration;
 
 use http::header::{CACHE_CONTROL, CONTENT_TYPE, PRAGMA, RETRY_AFTER, WWW_AUTHENTICATE};
-use http::{HeaderValue, Response, StatusCode};
+use http::{HeaderValue, StatusCode};
 use serde::Serialize;
+
+use crate::message::Response;
 
 /// Why there is no token. The texts in it are for the client; what the operator needs is logged where it is known.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -106,33 +108,33 @@ impl OAuthError {
     /// The whole answer. It must not be stored by any cache (RFC 6749 §5.1).
     #[must_use]
     pub fn response(&self) -> Response<String> {
-        let mut response = Response::new(self.body());
-        *response.status_mut() = self.status();
-        let headers = response.headers_mut();
-        headers.insert(CONTENT_TYPE, HeaderValue::from_static("application/json"));
-        headers.insert(CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        headers.insert(PRAGMA, HeaderValue::from_static("no-cache"));
+        let response = uncached_json(self.status(), self.body());
         match self {
             Self::InvalidClient(ClientAuth::Header) => {
                 let challenge = HeaderValue::from_static(r#"Basic realm="portcullis", charset="UTF-8""#);
-                headers.insert(WWW_AUTHENTICATE, challenge);
+                response.with(WWW_AUTHENTICATE, challenge)
             }
-            Self::Busy(span) => {
-                headers.insert(RETRY_AFTER, HeaderValue::from(whole_seconds(*span)));
-            }
+            Self::Busy(span) => response.with(RETRY_AFTER, HeaderValue::from(whole_seconds(*span))),
             Self::InvalidClient(ClientAuth::Body)
             | Self::InvalidRequest(_)
             | Self::InvalidGrant
             | Self::UnauthorizedClient
             | Self::UnsupportedGrantType
             | Self::InvalidScope
-            | Self::Failed => {}
+            | Self::Failed => response,
         }
-        response
     }
 }
 
 /// RFC 6749 §5.2: `%x20-21 / %x23-5B / %x5D-7E`, which is printable ASCII without the quote and the backslash.
+/// What no cache may keep, since a token is in it or a reason why not (RFC 6749 §5.1, §5.2).
+pub(super) fn uncached_json(status: StatusCode, body: String) -> Response<String> {
+    Response::new(status, body)
+        .with(CONTENT_TYPE, HeaderValue::from_static("application/json"))
+        .with(CACHE_CONTROL, HeaderValue::from_static("no-store"))
+        .with(PRAGMA, HeaderValue::from_static("no-cache"))
+}
+
 fn allowed(character: char) -> char {
     match character {
         '"' => '\'',
@@ -151,7 +153,7 @@ fn whole_seconds(span: Duration) -> u64 {
 mod tests {
     use std::time::Duration;
 
-    use http::header::{RETRY_AFTER, WWW_AUTHENTICATE};
+    use http::header::{CACHE_CONTROL, CONTENT_TYPE, PRAGMA, RETRY_AFTER, WWW_AUTHENTICATE};
 
     use super::{ClientAuth, OAuthError};
 
@@ -169,14 +171,16 @@ mod tests {
         ];
         for (error, status, code) in cases {
             let response = error.response();
-            assert_eq!(response.status(), status, "{error:?}");
+            assert_eq!(response.status, status, "{error:?}");
             let start = format!(r#"{{"error":"{code}","error_description":""#);
-            assert!(response.body().starts_with(&start), "{}", response.body());
-            assert_eq!(response.headers()["content-type"], "application/json");
-            assert_eq!(response.headers()["cache-control"], "no-store");
-            assert_eq!(response.headers()["pragma"], "no-cache");
-            assert_eq!(response.headers().contains_key(RETRY_AFTER), status == 503);
-            assert!(!response.headers().contains_key(WWW_AUTHENTICATE));
+            assert!(response.body.starts_with(&start), "{}", response.body);
+            for (name, value) in
+                [(CONTENT_TYPE, "application/json"), (CACHE_CONTROL, "no-store"), (PRAGMA, "no-cache")]
+            {
+                assert_eq!(response.fields.get(&name).unwrap(), value);
+            }
+            assert_eq!(response.fields.contains(&RETRY_AFTER), status == 503);
+            assert!(!response.fields.contains(&WWW_AUTHENTICATE));
         }
     }
 
@@ -190,14 +194,17 @@ mod tests {
     #[test]
     fn a_client_that_used_a_header_is_told_the_scheme() {
         let response = OAuthError::InvalidClient(ClientAuth::Header).response();
-        assert_eq!(response.headers()[WWW_AUTHENTICATE], r#"Basic realm="portcullis", charset="UTF-8""#);
+        assert_eq!(
+            response.fields.get(&WWW_AUTHENTICATE).unwrap(),
+            r#"Basic realm="portcullis", charset="UTF-8""#
+        );
     }
 
     #[test]
     fn retry_after_is_rounded_up_and_never_zero() {
         for (millis, seconds) in [(0, "1"), (1, "1"), (1000, "1"), (1001, "2"), (59_999, "60")] {
             let response = OAuthError::Busy(Duration::from_millis(millis)).response();
-            assert_eq!(response.headers()[RETRY_AFTER], seconds);
+            assert_eq!(response.fields.get(&RETRY_AFTER).unwrap(), seconds);
         }
     }
 }

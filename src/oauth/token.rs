@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use http::{HeaderValue, Response, header};
+use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
 
 use super::Provider;
-use super::error::{ClientAuth, OAuthError};
+use super::error::{ClientAuth, OAuthError, uncached_json};
 use super::form::TokenRequest;
 use crate::auth::Permit;
 use crate::body::{BodyError, RequestBody, ResponseBody};
@@ -15,7 +15,7 @@ use crate::clock;
 use crate::id::SessionId;
 use crate::identity::{LoginError, User};
 use crate::inbound::Inbound;
-use crate::message::Fields;
+use crate::message::{Fields, Response};
 use crate::reject::Reject;
 use crate::token::Subject;
 
@@ -133,11 +133,5 @@ fn success(
         scope: scope_asked.then(|| user.roles.to_string().replace(',', " ")),
     };
     let body = serde_json::to_string(&body).map_err(|error| internal(&error))?;
-    let mut response = Response::new(ResponseBody::full(body));
-    let headers = response.headers_mut();
-    headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
-    // RFC 6749 §5.1.
-    headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-    headers.insert(header::PRAGMA, HeaderValue::from_static("no-cache"));
-    Ok(response)
+    Ok(uncached_json(StatusCode::OK, body).map(ResponseBody::full))
 }

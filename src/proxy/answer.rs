@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::{Response, StatusCode, header};
+use http::{StatusCode, header};
 
 use super::balance::Server;
 use super::forward::{Forwarded, Way};
@@ -13,6 +13,7 @@ use super::upgrade;
 use crate::body::ResponseBody;
 use crate::clock;
 use crate::http1::Length;
+use crate::message::Response;
 use crate::reject::Reject;
 
 /// Makes the response for the client. The connection goes back to its server's pool when the last byte of the body is here, which
@@ -32,10 +33,10 @@ pub(super) fn answer(
         let (response, tunnel) = upgrade::accept(*connection, asked, way.policy)?;
         return Ok(Forwarded { response, server: address, answered, tunnel: Some(Box::new(tunnel)) });
     }
-    let mut headers = way.policy.incoming(connection.fields().drain());
+    let mut fields = way.policy.incoming(connection.fields().drain());
     if head.status == StatusCode::NO_CONTENT {
         // RFC 9110 §8.6: a length has no place here, and a client of HTTP/2 would take the response for malformed.
-        headers.remove(header::CONTENT_LENGTH);
+        fields.remove(&header::CONTENT_LENGTH);
     }
     let complete = if upload.is_done() { whole(&mut connection, meaning.length) } else { None };
     let body = match complete {
@@ -54,9 +55,7 @@ pub(super) fn answer(
             ResponseBody::Stream(Box::new(body))
         }
     };
-    let mut response = Response::new(body);
-    *response.status_mut() = head.status;
-    *response.headers_mut() = headers;
+    let response = Response { status: head.status, fields, body };
     Ok(Forwarded { response, server: address, answered, tunnel: None })
 }
 

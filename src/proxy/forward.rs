@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::time::Instant;
 
-use http::{Method, Response, StatusCode, Version, header};
+use http::{Method, StatusCode, Version, header};
 use http_body::Body;
 
 use super::answer::answer;
@@ -18,7 +18,7 @@ use crate::clock;
 use crate::http1::Framing;
 use crate::inbound::Inbound;
 use crate::interim::Interim;
-use crate::message::Fields;
+use crate::message::{Fields, Response};
 use crate::reject::Reject;
 use crate::route::Access;
 

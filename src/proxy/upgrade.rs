@@ -2,12 +2,13 @@
 
 use std::io;
 
-use http::{HeaderValue, Response, StatusCode, header};
+use http::{HeaderValue, StatusCode, header};
 use tokio::io::{AsyncRead, AsyncWrite, copy_bidirectional};
 
 use super::headers::{HeaderPolicy, asks_for_websocket};
 use super::http1::{Connection, Tunnelled};
 use crate::body::ResponseBody;
+use crate::message::Response;
 use crate::reject::Reject;
 
 /// A WebSocket between a client and an upstream, about to begin.
@@ -50,11 +51,11 @@ pub(super) fn accept(
     if !asks_for_websocket(&fields) {
         return Err(broke("it switched to a protocol that nobody asked for"));
     }
-    let mut response = Response::new(ResponseBody::empty());
-    *response.status_mut() = StatusCode::SWITCHING_PROTOCOLS;
-    *response.headers_mut() = policy.incoming(fields);
-    response.headers_mut().insert(header::CONNECTION, HeaderValue::from_static("upgrade"));
-    response.headers_mut().insert(header::UPGRADE, HeaderValue::from_static("websocket"));
+    // Those two are between neighbours: the server's were dropped.
+    let fields = policy.incoming(fields);
+    let response = Response { status: StatusCode::SWITCHING_PROTOCOLS, fields, body: ResponseBody::empty() }
+        .with(header::CONNECTION, HeaderValue::from_static("upgrade"))
+        .with(header::UPGRADE, HeaderValue::from_static("websocket"));
     let upstream = connection.into_tunnel().ok_or_else(|| broke("its connection is gone"))?;
     Ok((response, Tunnel { upstream }))
 }

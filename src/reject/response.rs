@@ -1,11 +1,11 @@
 //! The one place where a refusal becomes a response.
 
-use http::{HeaderMap, HeaderName, HeaderValue, Method, Response, StatusCode, Version, header};
+use http::{HeaderName, HeaderValue, Method, StatusCode, Version, header};
 
 use super::Reject;
 use crate::body::ResponseBody;
 use crate::digits;
-use crate::message::Fields;
+use crate::message::{Fields, Response};
 use crate::observe::json;
 use crate::token::TokenError;
 
@@ -14,27 +14,24 @@ impl Reject {
     #[must_use]
     pub fn response(&self, form: Form, request_id: &[u8]) -> Response<ResponseBody> {
         match form {
-            Form::Problem => {
-                let Problem { status, headers, body } = Problem::new(self);
-                problem_response(status, headers, &body, request_id)
-            }
+            Form::Problem => Problem::new(self).response(request_id),
             Form::Grpc => self.grpc_response(),
         }
     }
 
     /// The header fields that belong to the status, whatever the form of the body.
-    fn add_headers(&self, headers: &mut HeaderMap) {
+    fn add_fields(&self, fields: &mut Fields) {
         if let Some(challenge) = self.challenge() {
-            headers.insert(header::WWW_AUTHENTICATE, challenge);
+            fields.push(header::WWW_AUTHENTICATE, challenge);
         }
         if let Self::MethodNotAllowed(methods) = self {
-            headers.insert(header::ALLOW, allow(methods));
+            fields.push(header::ALLOW, allow(methods));
         }
         if matches!(self.status(), StatusCode::SERVICE_UNAVAILABLE) {
-            headers.insert(header::RETRY_AFTER, HeaderValue::from_static("1"));
+            fields.push(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
         if self.ends_connection() {
-            headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+            fields.push(header::CONNECTION, HeaderValue::from_static("close"));
         }
     }
 
@@ -80,49 +77,42 @@ impl Reject {
             StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE => "14",
             _ => "13",
         };
-        let mut response = Response::new(ResponseBody::empty());
-        let headers = response.headers_mut();
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"));
-        headers.insert("grpc-status", HeaderValue::from_static(code));
-        if let Ok(message) = HeaderValue::try_from(&*self.detail()) {
-            headers.insert("grpc-message", message);
+        let response = Response::new(StatusCode::OK, ResponseBody::empty())
+            .with(header::CONTENT_TYPE, HeaderValue::from_static("application/grpc"))
+            .with(HeaderName::from_static("grpc-status"), HeaderValue::from_static(code));
+        match HeaderValue::try_from(&*self.detail()) {
+            Ok(message) => response.with(HeaderName::from_static("grpc-message"), message),
+            Err(_) => response,
         }
-        response
     }
 }
 
-/// The refusals that come in floods, made but for the id of the request. To copy one takes 770 instructions less than to make it.
+/// The refusals that come in floods, made but for the id of the request. To copy one takes 1,340 instructions less than to make it.
 #[derive(Debug)]
 pub struct Prepared {
     no_token: Problem,
     invalid_token: Problem,
 }
 
-impl Prepared {
-    /// `request_id` is the header field that all responses get later; it has its place already.
-    #[must_use]
-    pub fn new(request_id: &HeaderName) -> Self {
-        let prepare = |reject| {
-            let mut problem = Problem::new(&reject);
-            problem.headers.insert(request_id.clone(), HeaderValue::from_static(""));
-            problem
-        };
+impl Default for Prepared {
+    fn default() -> Self {
         Self {
-            no_token: prepare(Reject::NoToken),
+            no_token: Problem::new(&Reject::NoToken),
             // All tokens that are not valid are answered alike.
-            invalid_token: prepare(Reject::InvalidToken(TokenError::Signature)),
+            invalid_token: Problem::new(&Reject::InvalidToken(TokenError::Signature)),
         }
     }
+}
 
+impl Prepared {
     /// [`Reject::response`].
     #[must_use]
     pub fn response(&self, reject: &Reject, form: Form, request_id: &[u8]) -> Response<ResponseBody> {
-        let Problem { status, headers, body } = match (form, reject) {
-            (Form::Problem, Reject::NoToken) => &self.no_token,
-            (Form::Problem, Reject::InvalidToken(_)) => &self.invalid_token,
-            _ => return reject.response(form, request_id),
-        };
-        problem_response(*status, headers.clone(), body, request_id)
+        match (form, reject) {
+            (Form::Problem, Reject::NoToken) => self.no_token.response(request_id),
+            (Form::Problem, Reject::InvalidToken(_)) => self.invalid_token.response(request_id),
+            _ => reject.response(form, request_id),
+        }
     }
 }
 
@@ -130,7 +120,7 @@ impl Prepared {
 #[derive(Debug)]
 struct Problem {
     status: StatusCode,
-    headers: HeaderMap,
+    fields: Fields,
     /// Up to the id.
     body: Vec<u8>,
 }
@@ -140,10 +130,10 @@ impl Problem {
     /// `request_id`, what to quote when asking the operators, are ours by §3.2.
     fn new(reject: &Reject) -> Self {
         let status = reject.status();
-        let mut headers = HeaderMap::with_capacity(6);
-        headers.insert(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
-        headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        reject.add_headers(&mut headers);
+        let mut fields = Fields::with_capacity(4);
+        fields.push(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
+        fields.push(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        reject.add_fields(&mut fields);
         let mut body = Vec::with_capacity(256);
         body.extend_from_slice(b"{\"title\":");
         json::string(&mut body, status.canonical_reason().unwrap_or("Error").as_bytes());
@@ -154,25 +144,17 @@ impl Problem {
         body.extend_from_slice(b",\"code\":");
         json::string(&mut body, reject.code().as_bytes());
         body.extend_from_slice(b",\"request_id\":");
-        Self { status, headers, body }
+        Self { status, fields, body }
     }
-}
 
-fn problem_response(
-    status: StatusCode,
-    headers: HeaderMap,
-    until_id: &[u8],
-    request_id: &[u8],
-) -> Response<ResponseBody> {
-    // Two quotes and a brace: a vector of just the right size becomes a body without another allocation.
-    let mut body = Vec::with_capacity(until_id.len() + request_id.len() + 3);
-    body.extend_from_slice(until_id);
-    json::string(&mut body, request_id);
-    body.push(b'}');
-    let mut response = Response::new(ResponseBody::full(body));
-    *response.status_mut() = status;
-    *response.headers_mut() = headers;
-    response
+    fn response(&self, request_id: &[u8]) -> Response<ResponseBody> {
+        // Two quotes and a brace: a vector of just the right size becomes a body without another allocation.
+        let mut body = Vec::with_capacity(self.body.len() + request_id.len() + 3);
+        body.extend_from_slice(&self.body);
+        json::string(&mut body, request_id);
+        body.push(b'}');
+        Response { status: self.status, fields: self.fields.clone(), body: ResponseBody::full(body) }
+    }
 }
 
 /// The form in which a caller understands a refusal.
@@ -206,26 +188,22 @@ fn allow(methods: &[Method]) -> HeaderValue {
 
 #[cfg(test)]
 mod tests {
-    use http::HeaderName;
-
-    use super::{Form, Prepared, Reject, ResponseBody};
+    use super::{Form, Prepared, Reject, Response, ResponseBody};
     use crate::clock::UnixTime;
     use crate::token::TokenError;
 
     #[test]
     fn what_is_prepared_is_what_would_be_made() {
-        let name = HeaderName::from_static("x-request-id");
-        let prepared = Prepared::new(&name);
+        let prepared = Prepared::default();
         let expired = Reject::InvalidToken(TokenError::Expired(UnixTime::from_secs(1)));
         for reject in [Reject::NoToken, expired, Reject::Revoked("again".to_owned()), Reject::NoRoute] {
             for form in [Form::Problem, Form::Grpc] {
-                let text = |(mut head, body): (http::response::Parts, ResponseBody)| {
-                    head.headers.remove(&name);
-                    let ResponseBody::Full(body) = body else { panic!("a refusal is short") };
-                    format!("{head:?} {body:?}")
+                let text = |response: Response<ResponseBody>| {
+                    let ResponseBody::Full(body) = response.body else { panic!("a refusal is short") };
+                    format!("{} {:?} {body:?}", response.status, response.fields)
                 };
-                let copied = text(prepared.response(&reject, form, b"7\"f").into_parts());
-                assert_eq!(copied, text(reject.response(form, b"7\"f").into_parts()));
+                let copied = text(prepared.response(&reject, form, b"7\"f"));
+                assert_eq!(copied, text(reject.response(form, b"7\"f")));
             }
         }
     }

@@ -8,7 +8,7 @@ use std::task::{Context as TaskContext, Poll};
 use std::time::Duration;
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::Request;
 use http_body::{Body, Frame, SizeHint};
 use hyper::body::Incoming;
 use hyper::server::conn::http2::Builder;
@@ -25,6 +25,7 @@ use crate::body::{BodyError, Stream};
 use crate::gateway::{self, Connection, Tracked};
 use crate::http1::Receiver;
 use crate::inbound::{REQUEST_ID, RequestId};
+use crate::message::Response;
 
 /// Bytes of a response that may wait for the client's window.
 const MAX_SEND_BUFFER: usize = 64 * 1024;
@@ -89,11 +90,12 @@ fn builder(context: &Context) -> Builder<TokioExecutor> {
 }
 
 /// Puts the request's id into the head.
-fn named(mut response: Response<Tracked>) -> Response<Tracked> {
-    if let Some(id) = response.body().request_id().map(RequestId::to_header) {
-        response.headers_mut().insert(REQUEST_ID, id);
+fn named(mut response: Response<Tracked>) -> http::Response<Tracked> {
+    if let Some(id) = response.body.request_id().map(RequestId::to_header) {
+        response.fields.remove(&REQUEST_ID);
+        response.fields.push(REQUEST_ID, id);
     }
-    response
+    response.into()
 }
 
 fn content(incoming: Incoming) -> Option<Stream> {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 use http::uri::PathAndQuery;
-use http::{HeaderValue, Method, Response, StatusCode, Version, header};
+use http::{HeaderValue, Method, StatusCode, Version, header};
 
 pub use tracked::{Switched, Tracked};
 
@@ -18,7 +18,7 @@ use crate::body::{Meter, RequestBody, ResponseBody};
 use crate::clock;
 use crate::config::{Endpoint, Route, Target};
 use crate::inbound::{Arrival, Inbound, Malformed, RequestId};
-use crate::message::Head;
+use crate::message::{Head, Response};
 use crate::observe::metrics::Ended;
 use crate::observe::{AccessRecord, Reason};
 use crate::peer::ClientIp;
@@ -172,10 +172,14 @@ impl Exchange {
     /// The response begins. With a tunnel the exchange goes on until that has ended.
     pub(super) fn respond(
         mut self,
-        mut response: Response<ResponseBody>,
+        response: Response<ResponseBody>,
         tunnel: Option<Box<Tunnel>>,
     ) -> Response<Tracked> {
-        self.begin_response(&mut response);
+        let state = &mut *self.0;
+        state.status = response.status.as_u16();
+        if state.first_byte.is_none() {
+            state.first_byte = Some(clock::monotonic().saturating_duration_since(state.started));
+        }
         Tracked::begin(self, response, tunnel)
     }
 
@@ -191,14 +195,6 @@ impl Exchange {
         let response = state.view.snapshot.refusals.response(&reject, form, id);
         state.refused = Some(reject);
         self.respond(response, None)
-    }
-
-    fn begin_response(&mut self, response: &mut Response<ResponseBody>) {
-        let state = &mut *self.0;
-        state.status = response.status().as_u16();
-        if state.first_byte.is_none() {
-            state.first_byte = Some(clock::monotonic().saturating_duration_since(state.started));
-        }
     }
 }
 

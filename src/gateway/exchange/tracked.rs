@@ -4,13 +4,14 @@ use std::pin::Pin;
 use std::task::{Context, Poll};
 
 use bytes::Bytes;
-use http::{Method, Response, Version};
+use http::{Method, Version};
 use http_body::{Body, Frame, SizeHint};
 use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::Exchange;
 use crate::body::{BodyError, ResponseBody};
 use crate::inbound::RequestId;
+use crate::message::Response;
 use crate::proxy::Tunnel;
 
 /// A response body that keeps its exchange alive and counts what is sent.
@@ -49,7 +50,7 @@ impl Tracked {
         tunnel: Option<Box<Tunnel>>,
     ) -> Response<Self> {
         let state = &exchange.0;
-        let owes = state.version == Version::HTTP_2 && !response.body().is_end_stream();
+        let owes = state.version == Version::HTTP_2 && !response.body.is_end_stream();
         if owes {
             state.connection.owe();
         }

@@ -115,10 +115,9 @@ impl HeaderPolicy {
     }
 
     /// Turns the backend's header fields into those that the client sees.
-    pub fn incoming(&self, fields: impl IntoIterator<Item = (HeaderName, HeaderValue)>) -> HeaderMap {
+    pub fn incoming(&self, fields: impl IntoIterator<Item = (HeaderName, HeaderValue)>) -> Fields {
         let fields = fields.into_iter();
-        // One more for each of `Date` and the request id.
-        let mut headers = HeaderMap::with_capacity(fields.size_hint().0.saturating_add(2));
+        let mut kept = Fields::with_capacity(fields.size_hint().0);
         let mut unwanted = Vec::new();
         let (mut length, mut trailer) = (false, false);
         for (name, value) in fields {
@@ -127,26 +126,25 @@ impl HeaderPolicy {
             } else if name == header::CONTENT_LENGTH {
                 // A server may say it twice, as long as it says the same (RFC 9110 §8.6). The client hears it once.
                 if !std::mem::replace(&mut length, true) {
-                    headers.append(name, single(value));
+                    kept.push(name, single(value));
                 }
             } else if name == header::TRANSFER_ENCODING {
                 // RFC 9112 §6.3: the coding is what counts. The length beside it must not frame our own response.
                 unwanted.push(header::CONTENT_LENGTH);
             } else if !self.is_dropped_from_responses(&name) {
                 trailer |= name == header::TRAILER;
-                headers.append(name, value);
+                kept.push(name, value);
             }
         }
         for name in unwanted {
-            headers.remove(name);
+            kept.remove(&name);
         }
         if trailer {
-            match self.trailer_list(headers.get_all(header::TRAILER).iter()) {
-                Some(kept) => headers.insert(header::TRAILER, kept),
-                None => headers.remove(header::TRAILER),
-            };
+            let list = self.trailer_list(kept.get_all(&header::TRAILER));
+            kept.remove(&header::TRAILER);
+            list.into_iter().for_each(|list| kept.push(header::TRAILER, list));
         }
-        headers
+        kept
     }
 
     /// Drops what has no place in a trailer section, in either direction.

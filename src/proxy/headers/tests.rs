@@ -160,7 +160,7 @@ fn written(policy: &HeaderPolicy, inbound: &Inbound, caller: Option<&Caller>) ->
 
 /// What the client gets.
 fn back(policy: &HeaderPolicy, headers: &HeaderMap) -> HeaderMap {
-    policy.incoming(headers.iter().map(|(name, value)| (name.clone(), value.clone())))
+    policy.incoming(headers.iter().map(|(name, value)| (name.clone(), value.clone()))).into_iter().collect()
 }
 
 /// The values of all lines whose name a lenient backend reads as this one.

@@ -16,7 +16,7 @@ use std::pin::{Pin, pin};
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll, ready};
 
-use http::{Method, Response, Version};
+use http::{Method, Version};
 use tokio::io::{AsyncReadExt, AsyncWrite, AsyncWriteExt, join};
 use tokio::net::tcp::OwnedWriteHalf;
 
@@ -29,6 +29,7 @@ use super::worker::Context;
 use crate::body::Stream;
 use crate::gateway::{self, Connection, Switched, Tracked};
 use crate::http1::{Framing, Length, Receiver, SendError, Sender, Trailers};
+use crate::message::Response;
 use crate::reject::Reject;
 
 /// Bytes that a client may send ahead of the answer to its request before they are left in the socket.
@@ -178,9 +179,9 @@ impl Client<'_> {
         let mut out = self.context.take_spare();
         out.append(&mut self.interim);
         let framing = response::write(&mut out, &response, &mut meaning, &self.context.date());
-        let switched = response.body_mut().take_switched();
+        let switched = response.body.take_switched();
         let trailers = if meaning.trailers { Trailers::Sent } else { Trailers::Dropped };
-        let mut sender = Sender::new(out, framing, response.into_body(), trailers);
+        let mut sender = Sender::new(out, framing, response.body, trailers);
         self.outlet.set_open_ended(framing == Framing::UntilClose);
         match poll_fn(|cx| self.poll_send(&mut sender, cx)).await {
             Ok(()) => {

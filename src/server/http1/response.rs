@@ -1,12 +1,13 @@
 //! The head of a response, and what its framing is (RFC 9112 §6).
 
-use http::{Response, StatusCode, Version, header};
+use http::{StatusCode, Version, header};
 use http_body::Body;
 
 use crate::digits;
 use crate::gateway::Tracked;
 use crate::http1::Framing;
 use crate::inbound::REQUEST_ID;
+use crate::message::Response;
 
 /// What a request means for its response.
 #[derive(Clone, Copy, Debug)]
@@ -27,18 +28,18 @@ pub(super) fn write(
     meaning: &mut Meaning,
     date: &[u8],
 ) -> Framing {
-    let (status, fields) = (response.status(), response.headers());
+    let status = response.status;
     let framing = framing(response, *meaning);
     let switches = status == StatusCode::SWITCHING_PROTOCOLS;
     meaning.keeps &= framing != Framing::UntilClose;
     out.extend_from_slice(if meaning.version == Version::HTTP_10 { b"HTTP/1.0 " } else { b"HTTP/1.1 " });
     out.extend_from_slice(status.as_str().as_bytes());
     line(out, &[b" ", status.canonical_reason().unwrap_or_default().as_bytes()]);
-    let id = response.body().request_id();
+    let id = response.body.request_id();
     // Where no content is sent, its length is that of another response.
     let says_length = framing == Framing::Empty && !has_no_length(status);
     let (mut dated, mut measured) = (false, false);
-    for (name, value) in fields {
+    for (name, value) in response.fields.iter() {
         if *name == header::CONNECTION && !switches {
             // Nobody but the gateway says it here, and `close` is all that it says.
             meaning.keeps = false;
@@ -57,7 +58,7 @@ pub(super) fn write(
         Framing::Length(length) => write_length(out, length),
         Framing::Chunked => line(out, &[b"transfer-encoding: chunked"]),
         Framing::Empty if meaning.is_head && !measured => {
-            let length = response.body().size_hint().exact().filter(|&length| length > 0);
+            let length = response.body.size_hint().exact().filter(|&length| length > 0);
             length.into_iter().for_each(|length| write_length(out, length));
         }
         Framing::Empty | Framing::UntilClose => {}
@@ -79,11 +80,11 @@ pub(super) fn write(
 }
 
 fn framing<B: Body>(response: &Response<B>, meaning: Meaning) -> Framing {
-    let status = response.status();
+    let status = response.status;
     let has_none = status.is_informational()
         || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
         || meaning.is_head;
-    match response.body().size_hint().exact() {
+    match response.body.size_hint().exact() {
         _ if has_none => Framing::Empty,
         Some(length) => Framing::Length(length),
         None if meaning.version == Version::HTTP_10 => Framing::UntilClose,
