@@ -31,10 +31,14 @@ class Subject:
 
     def measure(self, seconds, load: Callable = wrk):
         """One run: what the load generator saw, and what the proxy spent on it."""
-        before = self.process.cpu_seconds()
+        before, kernel_before = self.process.cpu_seconds()
+        switches_before = self.process.switches()
         figures = load(self.port, self.request, seconds)
-        spent = self.process.cpu_seconds() - before
-        figures["cpu"] = spent * 1e6 / max(1, figures["requests"])
+        after, kernel_after = self.process.cpu_seconds()
+        spent, requests = after - before, max(1, figures["requests"])
+        figures["cpu"] = spent * 1e6 / requests
+        figures["kernel"] = (kernel_after - kernel_before) * 1e6 / requests
+        figures["switches"] = (self.process.switches() - switches_before) / requests
         figures["busy"] = spent / figures["seconds"]
         figures["rate"] = figures["requests"] / figures["seconds"]
         figures["memory"] = self.process.memory_kib() / 1024

@@ -94,6 +94,7 @@ def compare(results, base, other, options):
     for subject in (base, other):
         subject.measure(2)
     runs = interleave(results, "growth", [base, other], lambda subject: subject.measure(options.secs), options.reps)
-    more = [("req/s", "rate", "{:.0f}"), ("PSS MiB", "memory", "{:.1f}"), ("p99 us", "p99", "{:.0f}")]
+    more = [("kernel us", "kernel", "{:.2f}"), ("switches", "switches", "{:.3f}"), ("req/s", "rate", "{:.0f}"),
+            ("PSS MiB", "memory", "{:.1f}"), ("p99 us", "p99", "{:.0f}")]
     limit = {} if other.name == TITLES["headers"] else {other.name: LIMIT}
     show(f"growth: {other.name}", runs, "cpu", "CPU us", "base", more, limit)

@@ -81,10 +81,20 @@ class Process:
         self._child.send_signal(number)
 
     def cpu_seconds(self):
-        """User and system time of all its threads. The kernel counts it in nanoseconds and shows it in hundredths of a second."""
+        """Time of all its threads: all of it, and the kernel's part. The kernel counts it in nanoseconds and shows it in hundredths of
+        a second."""
         with open(f"/proc/{self.pid}/stat") as file:
             fields = file.read().rsplit(")", 1)[1].split()
-        return (int(fields[11]) + int(fields[12])) / TICKS
+        user, system = int(fields[11]) / TICKS, int(fields[12]) / TICKS
+        return user + system, system
+
+    def switches(self):
+        """How often one of its threads has had to leave its core, or has gone to sleep."""
+        count = 0
+        for thread in os.listdir(f"/proc/{self.pid}/task"):
+            with open(f"/proc/{self.pid}/task/{thread}/status") as file:
+                count += sum(map(int, re.findall(r"^\w*voluntary_ctxt_switches:\s+(\d+)", file.read(), re.M)))
+        return count
 
     def memory_kib(self):
         """Proportional set size: its own memory, and its share of what it has in common with others."""
