@@ -60,7 +60,7 @@ fn fill(config: &Config, users: usize, revoked: usize) -> Done {
     let now = clock::now();
     load_or_make(&*store, config.token.algorithm, now)?;
     let house = Users::new(store, Revocations::new().into());
-    house.restore_revocations(now, longest_token(config))?;
+    house.revoked().restore(now, longest_token(config))?;
 
     let login = &config.login;
     let params = Argon2Params {

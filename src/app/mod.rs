@@ -20,7 +20,7 @@ use crate::config::Config;
 use crate::gateway::{Shared, Worker};
 use crate::health::{Health, Phase};
 use crate::id::{NoRandomness, fill_random};
-use crate::identity::{Argon2Params, HashPool, Hashing, KeysError, LocalUserAdmin, Login, UserError, Users};
+use crate::identity::{Argon2Params, HashPool, Hashing, KeysError, LocalUserAdmin, Login, Revoked, Users};
 use crate::observe::AccessLog;
 use crate::reload::{self, Parts};
 use crate::server::{self, BindError, Workers, WorkersError};
@@ -41,9 +41,6 @@ pub enum StartError {
     /// The data directory.
     #[error(transparent)]
     Store(#[from] StoreError),
-    /// The users in it.
-    #[error(transparent)]
-    Users(#[from] UserError),
     /// The signing keys.
     #[error(transparent)]
     Keys(#[from] KeysError),
@@ -94,7 +91,7 @@ impl Gateway {
         let timed = Arc::new(Timed::new(open_store(&config, STORE_WAIT)?));
         let store: Arc<dyn Store> = timed.clone();
         let users = Users::new(store.clone(), revocations.clone());
-        users.restore_revocations(clock::now(), longest_token(&config))?;
+        users.revoked().restore(clock::now(), longest_token(&config))?;
         let login = &config.login;
         let params = Argon2Params {
             memory_kib: login.argon2_memory_kib,
@@ -129,7 +126,7 @@ impl Gateway {
         )?;
         let tasks = vec![
             tokio::spawn(admin.run(signal.clone(), config.server.shutdown_grace)),
-            tokio::spawn(forget_revocations(users, shared.clone(), signal)),
+            tokio::spawn(forget_revocations(users.revoked().clone(), shared.clone(), signal)),
         ];
         parts.health.enter(Phase::Ready);
         announce(&config, &addresses);
@@ -166,7 +163,7 @@ impl Gateway {
             tracing::warn!(key, "this change takes effect at the next start only");
         }
         // Before a token of a longer lifetime is issued, revocations must be remembered for as long.
-        self.parts.users.revocation_retention(longest_token(&config))?;
+        self.parts.users.revoked().retention(longest_token(&config))?;
         let before = self.shared.snapshot.load().series.clone();
         let series = self.metrics.as_ref().map(|metrics| metrics.series(&config, before.as_deref()));
         let snapshot = reload::build(Arc::new(config), &self.parts, series)?;
@@ -280,14 +277,14 @@ fn verify_with(shared: Arc<Shared>) -> impl Fn(&str) -> Result<TokenView, String
 /// The reason why it is not.
 pub fn check_token(verifier: &Verifier, revocations: &Revocations, token: &str) -> Result<TokenView, String> {
     let verified = verifier.verify(token, clock::now()).map_err(|error| error.to_string())?;
-    if revocations.refuses(verified.user, verified.version) {
+    if revocations.refuses(&verified) {
         return Err(format!("the tokens of user {} were revoked", verified.username));
     }
     let (username, roles) = (verified.username, verified.roles);
     Ok(TokenView { username, roles, expires_at: verified.expires.as_secs() })
 }
 
-async fn forget_revocations(users: Users, shared: Arc<Shared>, mut signal: Signal) {
+async fn forget_revocations(revoked: Revoked, shared: Arc<Shared>, mut signal: Signal) {
     let mut tick = interval(FORGET_EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
     loop {
@@ -295,10 +292,10 @@ async fn forget_revocations(users: Users, shared: Arc<Shared>, mut signal: Signa
             () = signal.wait() => return,
             _ = tick.tick() => {}
         }
-        let (users, longest) = (users.clone(), longest_token(&shared.snapshot.load().config));
+        let (revoked, longest) = (revoked.clone(), longest_token(&shared.snapshot.load().config));
         let work = move || {
-            let retention = users.revocation_retention(longest)?;
-            users.forget_revocations(clock::now(), retention)
+            let retention = revoked.retention(longest)?;
+            revoked.forget(clock::now(), retention)
         };
         match tokio::task::spawn_blocking(work).await {
             Ok(Ok(())) => {}

@@ -118,7 +118,8 @@ impl Opened {
         let users = Users::new(store.clone(), revocations.clone());
         // What is revoked here must be remembered for as long as the gateway's tokens live, and it is what a token is checked against.
         users
-            .restore_revocations(clock::now(), longest_token(config))
+            .revoked()
+            .restore(clock::now(), longest_token(config))
             .map_err(|error| Failure::because(&error))?;
         let login = &config.login;
         let params = Argon2Params {

@@ -5,6 +5,8 @@ mod hashing;
 mod keys;
 mod login;
 mod password;
+mod record;
+mod revoked;
 mod users;
 
 pub use admin::{AdminError, Hashing, LocalUserAdmin, UserAdmin, UserView};
@@ -15,4 +17,5 @@ pub use password::{
     Argon2Params, HashError, MAX_PASSWORD_BYTES, MIN_PASSWORD_CHARACTERS, PasswordHash, WeakPassword,
     Workspace, check_new_password, hash, needs_rehash,
 };
+pub use revoked::Revoked;
 pub use users::{User, UserError, Users};

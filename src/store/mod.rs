@@ -23,7 +23,7 @@ pub enum Table {
     Usernames = 2,
     /// Key id → signing key record.
     Keys = 3,
-    /// `UserId` → what was revoked when; kept for the longest token lifetime.
+    /// `UserId`, `SessionId` or `TokenId` → what was revoked when; kept for the longest token lifetime.
     Revocations = 4,
 }
 

@@ -20,7 +20,7 @@ pub use json::Fault;
 pub use jwk::Jwk;
 pub use keys::{KeyError, KeyId, SigningKey};
 pub use record::RecordError;
-pub use revocations::Revocations;
+pub use revocations::{RevocationId, Revocations};
 pub use ring::{KeyRing, RingId};
 pub use verify::{Identity, Part, TokenError, Verified, Verifier};
 
@@ -32,4 +32,4 @@ pub const MAX_TOKEN: usize = 8192;
 const TYPE: &str = "at+jwt";
 
 #[cfg(test)]
-mod testing;
+pub(crate) mod testing;

@@ -8,10 +8,10 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 use proptest::test_runner::Config as ProptestConfig;
 
 use super::keys::jwt_algorithm;
-use super::{Issuer, KeyRing, SigningKey, Subject, Verifier};
+use super::{Issuer, KeyRing, SigningKey, Subject, Verified, Verifier};
 use crate::clock::UnixTime;
 use crate::config::Algorithm;
-use crate::id::{SessionId, UserId};
+use crate::id::{SessionId, TokenId, UserId};
 use crate::name::{Role, Roles, Username};
 
 pub(super) const ISSUER: &str = "https://gate.example";
@@ -42,6 +42,21 @@ pub(super) fn verifier(algorithms: &[Algorithm]) -> Verifier {
 
 pub(super) fn issuer() -> Issuer {
     Issuer::new(ISSUER, AUDIENCE, TTL)
+}
+
+/// What a good token of somebody says.
+pub(crate) fn verified() -> Verified {
+    Verified {
+        user: UserId::from_bytes([1; 16]),
+        username: Username::new("alice").unwrap(),
+        roles: Roles::default(),
+        version: 1,
+        session: SessionId::from_bytes([2; 16]),
+        token: TokenId::from_bytes([3; 16]),
+        client_id: "password".into(),
+        issued: NOW,
+        expires: NOW.after(TTL),
+    }
 }
 
 pub(super) struct Person {

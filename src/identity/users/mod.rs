@@ -6,7 +6,6 @@
 
 mod lookup;
 mod record;
-mod revoked;
 
 #[cfg(test)]
 mod tests;
@@ -14,8 +13,8 @@ mod tests;
 use std::sync::Arc;
 
 use self::record::Stored;
-use self::revoked::Floor;
 use super::password::PasswordHash;
+use super::revoked::{Floor, Revoked};
 use crate::clock::UnixTime;
 use crate::id::{NoRandomness, UserId};
 use crate::name::{Roles, Username};
@@ -71,14 +70,21 @@ pub enum UserError {
 #[derive(Clone, Debug)]
 pub struct Users {
     store: Arc<dyn Store>,
-    revocations: Arc<Revocations>,
+    revoked: Revoked,
 }
 
 impl Users {
     /// The users in `store`, whose changes are announced to `revocations`.
     #[must_use]
     pub fn new(store: Arc<dyn Store>, revocations: Arc<Revocations>) -> Self {
-        Self { store, revocations }
+        let revoked = Revoked::new(store.clone(), revocations);
+        Self { store, revoked }
+    }
+
+    /// What was revoked, of users and of everything else.
+    #[must_use]
+    pub fn revoked(&self) -> &Revoked {
+        &self.revoked
     }
 
     /// Adds an enabled user.
@@ -261,6 +267,13 @@ impl Users {
             }
         }
         Err(UserError::Contended(username.clone()))
+    }
+
+    /// Commits the change of a user together with the end of older tokens.
+    fn commit_revoking(&self, batch: Batch, id: UserId, floor: Floor) -> Result<(), UserError> {
+        let happened =
+            || self.by_id(id).is_ok_and(|user| user.is_none_or(|user| user.version >= floor.min_version()));
+        Ok(self.revoked.commit(batch, id, floor, happened)?)
     }
 
     fn claim_name(&self, batch: Batch, username: &Username, id: UserId) -> Batch {

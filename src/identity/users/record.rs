@@ -1,13 +1,13 @@
 //! The bytes of a user in the store: JSON with a version, so that an older data directory opens in a newer gateway. A field that
 //! is added keeps the version, and must be optional; one whose absence would be misread raises it.
 
-use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use super::User;
 use crate::clock::UnixTime;
 use crate::id::UserId;
 use crate::identity::password::PasswordHash;
+use crate::identity::record::{self, from_bytes, to_bytes};
 use crate::name::{Roles, Username};
 use crate::store::StoreError;
 
@@ -45,44 +45,5 @@ pub(super) fn decode(id: UserId, bytes: Vec<u8>) -> Result<Stored, StoreError> {
 
 /// The identifier in a key of the users, or in a value of the usernames.
 pub(super) fn id_from(bytes: &[u8]) -> Result<UserId, StoreError> {
-    let damaged =
-        || StoreError::Damaged { context: "the store holds a user identifier that is not one".into() };
-    Ok(UserId::from_bytes(bytes.try_into().map_err(|_| damaged())?))
-}
-
-pub(super) fn to_bytes<T: Serialize>(record: &T) -> Result<Vec<u8>, StoreError> {
-    serde_json::to_vec(record).map_err(|error| StoreError::Failed {
-        context: "cannot write a record as JSON".into(),
-        source: error.into(),
-    })
-}
-
-/// Reads a record whose version is at most `supported`; `what` names it in an error.
-pub(super) fn from_bytes<T: DeserializeOwned>(
-    bytes: &[u8],
-    supported: u32,
-    what: &dyn std::fmt::Display,
-) -> Result<T, StoreError> {
-    #[derive(Deserialize)]
-    struct Versioned {
-        v: u32,
-    }
-    // The text of a JSON error can quote the record, hash and all, so only its place is told.
-    let damaged = |error: serde_json::Error| StoreError::Damaged {
-        context: format!(
-            "the record of {what} cannot be read (column {}). Put a backup in place: a copy of the \
-                 directory, or `portcullis restore FILE` in a version that has it",
-            error.column()
-        ),
-    };
-    let Versioned { v } = serde_json::from_slice(bytes).map_err(damaged)?;
-    if v > supported {
-        return Err(StoreError::Damaged {
-            context: format!(
-                "the record of {what} was written by a later version of Portcullis (record version {v}; this version \
-                 reads up to {supported}). Install that version again"
-            ),
-        });
-    }
-    serde_json::from_slice(bytes).map_err(damaged)
+    Ok(UserId::from_bytes(record::id_from(bytes)?))
 }

@@ -10,7 +10,8 @@ use crate::id::UserId;
 use crate::identity::password::PasswordHash;
 use crate::name::{Role, Roles, Username};
 use crate::store::{Batch, Row, SledStore, Store, StoreError, Table};
-use crate::token::Revocations;
+use crate::token::testing::verified;
+use crate::token::{Revocations, Verified};
 
 const T0: UnixTime = UnixTime::from_secs(1_000_000);
 const T1: UnixTime = UnixTime::from_secs(1_000_100);
@@ -36,9 +37,13 @@ impl House {
         self.users.add(&name(username), roles(&["reader"]), hash("first"), T0).unwrap()
     }
 
+    fn refuses(&self, user: UserId, version: u64) -> bool {
+        self.revocations.refuses(&Verified { user, version, ..verified() })
+    }
+
     /// Whether a token that was issued to the user as it was then would pass now.
     fn passes(&self, user: &User) -> bool {
-        !self.revocations.refuses(user.id, user.version)
+        !self.refuses(user.id, user.version)
     }
 }
 
@@ -150,7 +155,7 @@ fn a_removed_user_is_gone_and_its_name_starts_anew() {
     let old = house.add("alice");
     house.users.remove(&name("ALICE"), T1).unwrap();
     assert_eq!((house.users.find("alice").unwrap(), house.users.by_id(old.id).unwrap()), (None, None));
-    assert!(house.revocations.refuses(old.id, u64::MAX - 1), "whatever its version");
+    assert!(house.refuses(old.id, u64::MAX - 1), "whatever its version");
     assert!(matches!(house.users.remove(&name("alice"), T1), Err(UserError::NotFound(_))));
     let new = house.add("alice");
     assert_ne!(new.id, old.id);
@@ -213,7 +218,7 @@ fn changes_at_the_same_time_are_all_kept() {
     });
     let alice = house.users.find("alice").unwrap().unwrap();
     assert_eq!(alice.version, 1 + threads * rounds);
-    assert!(house.revocations.refuses(alice.id, alice.version - 1) && house.passes(&alice));
+    assert!(house.refuses(alice.id, alice.version - 1) && house.passes(&alice));
 }
 
 #[test]
@@ -230,14 +235,14 @@ fn revocations_come_back_after_a_restart_and_old_ones_go() {
     // At the very end of the lifetime the revocation still counts; a moment later it need not.
     let house = House::open(data.path());
     assert!(house.passes(&disabled), "nothing is known before the restoration");
-    assert_eq!(house.users.restore_revocations(T0.after(TTL), TTL).unwrap(), TTL);
+    assert_eq!(house.users.revoked().restore(T0.after(TTL), TTL).unwrap(), TTL);
     assert!(!house.passes(&disabled) && !house.passes(&removed) && !house.passes(&old));
     drop(house);
     let house = House::open(data.path());
-    house.users.restore_revocations(T1.after(TTL), TTL).unwrap();
+    house.users.revoked().restore(T1.after(TTL), TTL).unwrap();
     assert!(!house.passes(&disabled) && !house.passes(&removed) && house.passes(&old));
     assert_eq!(house.store.scan(Table::Revocations, None, 10).unwrap().len(), 2);
-    house.users.forget_revocations(T1.after(2 * TTL), TTL).unwrap();
+    house.users.revoked().forget(T1.after(2 * TTL), TTL).unwrap();
     assert_eq!(house.store.scan(Table::Revocations, None, 10).unwrap(), []);
     assert!(house.revocations.is_empty());
 }
@@ -246,11 +251,11 @@ fn revocations_come_back_after_a_restart_and_old_ones_go() {
 fn a_shorter_lifetime_does_not_shorten_the_memory_of_longer_tokens() {
     let data = tempfile::tempdir().unwrap();
     let house = House::open(data.path());
-    assert_eq!(house.users.restore_revocations(T0, 10 * TTL).unwrap(), 10 * TTL);
+    assert_eq!(house.users.revoked().restore(T0, 10 * TTL).unwrap(), 10 * TTL);
     let alice = house.add("alice");
     house.users.set_enabled(&name("alice"), false, T0).unwrap();
     let again = House::on(house.store);
-    assert_eq!(again.users.restore_revocations(T0.after(9 * TTL), TTL).unwrap(), 10 * TTL);
+    assert_eq!(again.users.revoked().restore(T0.after(9 * TTL), TTL).unwrap(), 10 * TTL);
     assert!(!again.passes(&alice), "a token of the old lifetime is still alive");
 }
 
@@ -263,11 +268,11 @@ fn more_revocations_than_fit_in_a_page_are_restored_and_forgotten() {
     let batch =
         (0..2_500).fold(Batch::new(), |batch, number| batch.put(Table::Revocations, id(number), row.clone()));
     house.store.commit(batch).unwrap();
-    house.users.restore_revocations(T0, TTL).unwrap();
+    house.users.revoked().restore(T0, TTL).unwrap();
     assert_eq!(house.revocations.len(), 2_500);
-    house.users.forget_revocations(T0.after(TTL), TTL).unwrap();
+    house.users.revoked().forget(T0.after(TTL), TTL).unwrap();
     assert_eq!(house.revocations.len(), 2_500);
-    house.users.forget_revocations(T1.after(TTL), TTL).unwrap();
+    house.users.revoked().forget(T1.after(TTL), TTL).unwrap();
     assert!(house.revocations.is_empty());
     assert_eq!(house.store.scan(Table::Revocations, None, 10).unwrap(), []);
 }

@@ -1,13 +1,14 @@
-//! The durable side of revocation: which users' older tokens are refused, and until when that has to be remembered.
+//! The durable side of revocation: whose tokens are refused, and until when that has to be remembered.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
-use super::{UserError, Users, record};
+use super::record;
 use crate::clock::UnixTime;
-use crate::id::UserId;
-use crate::store::{Batch, StoreError, Table};
+use crate::store::{Batch, Store, StoreError, Table};
+use crate::token::{RevocationId, Revocations};
 
 const VERSION: u32 = 1;
 
@@ -17,7 +18,7 @@ const PAGE: usize = 1000;
 /// How long revocations must be kept, in milliseconds.
 const RETENTION_KEY: &[u8] = b"revocation_retention_ms";
 
-/// A row of [`Table::Revocations`]: tokens of the user below `min_version` are refused, since `at`.
+/// A row of [`Table::Revocations`]: tokens below `min_version` are refused, since `at`.
 #[derive(Clone, Copy, Debug, Serialize, Deserialize)]
 pub(super) struct Floor {
     v: u32,
@@ -35,22 +36,40 @@ impl Floor {
 
     /// No version of a removed user's tokens passes.
     pub(super) fn removed(at: UnixTime) -> Self {
-        Self { min_version: u64::MAX, removed: true, ..Self::new(0, at) }
+        Self { removed: true, ..Self::all(at) }
+    }
+
+    /// No version passes.
+    pub(super) fn all(at: UnixTime) -> Self {
+        Self::new(u64::MAX, at)
+    }
+
+    pub(super) fn min_version(&self) -> u64 {
+        self.min_version
     }
 }
 
-impl Users {
+/// Revocations in the store and in memory. A handle: clones share both. All methods block on the disk.
+#[derive(Clone, Debug)]
+pub struct Revoked {
+    store: Arc<dyn Store>,
+    set: Arc<Revocations>,
+}
+
+impl Revoked {
+    pub(super) fn new(store: Arc<dyn Store>, set: Arc<Revocations>) -> Self {
+        Self { store, set }
+    }
+
     /// Reads the revocations back into memory when the gateway starts, and deletes those that no token can outlive. Returns how long
-    /// a revocation has to be remembered: see [`Self::revocation_retention`].
+    /// a revocation has to be remembered: see [`Self::retention`].
     ///
     /// # Errors
-    /// [`UserError::Store`] when the store cannot be read or written.
-    pub fn restore_revocations(&self, now: UnixTime, longest_ttl: Duration) -> Result<Duration, UserError> {
-        let retention = self.revocation_retention(longest_ttl)?;
-        self.each_revocation(|user, floor| {
-            self.revocations.revoke_user(user, floor.min_version, floor.at);
-        })?;
-        self.forget_revocations(now, retention)?;
+    /// [`StoreError`] when the store cannot be read or written.
+    pub fn restore(&self, now: UnixTime, longest_ttl: Duration) -> Result<Duration, StoreError> {
+        let retention = self.retention(longest_ttl)?;
+        self.each(|id, floor| self.set.revoke(id, floor.min_version, floor.at))?;
+        self.forget(now, retention)?;
         Ok(retention)
     }
 
@@ -59,8 +78,8 @@ impl Users {
     /// before tokens of a longer lifetime are issued.
     ///
     /// # Errors
-    /// [`UserError::Store`] when the store cannot be read or written.
-    pub fn revocation_retention(&self, longest_ttl: Duration) -> Result<Duration, UserError> {
+    /// [`StoreError`] when the store cannot be read or written.
+    pub fn retention(&self, longest_ttl: Duration) -> Result<Duration, StoreError> {
         let stored = self.store.get(Table::Meta, RETENTION_KEY)?;
         let text = stored.and_then(|bytes| String::from_utf8(bytes).ok());
         let known = Duration::from_millis(text.and_then(|text| text.parse().ok()).unwrap_or(0));
@@ -74,11 +93,11 @@ impl Users {
     /// Forgets, on the disk and in memory, what was revoked longer than `retention` ago. Call it now and then.
     ///
     /// # Errors
-    /// [`UserError::Store`] when the store cannot be read or written.
-    pub fn forget_revocations(&self, now: UnixTime, retention: Duration) -> Result<(), UserError> {
+    /// [`StoreError`] when the store cannot be read or written.
+    pub fn forget(&self, now: UnixTime, retention: Duration) -> Result<(), StoreError> {
         let limit = now.before(retention);
         // All of the store's revocations are in memory. A walk over 100,000 of them in the store takes a tenth of a second.
-        if self.revocations.all_since(limit) {
+        if self.set.all_since(limit) {
             return Ok(());
         }
         let (mut after, mut complete) = (None, true);
@@ -97,48 +116,53 @@ impl Users {
                 Ok(()) => {}
                 // One of the page was revoked anew in this moment. The whole page waits for the next call.
                 Err(StoreError::Conflict) => complete = false,
-                Err(error) => return Err(error.into()),
+                Err(error) => return Err(error),
             }
         }
         if complete {
-            self.revocations.forget_before(limit);
+            self.set.forget_before(limit);
         }
         Ok(())
     }
 
-    /// Commits the batch together with the revocation, and announces it before returning.
-    pub(super) fn commit_revoking(&self, batch: Batch, user: UserId, floor: Floor) -> Result<(), UserError> {
+    /// Commits the batch together with the revocation, and announces it before returning. After a failure of the store it is not known
+    /// whether the change is on the disk; `happened` tells whether who reads the store sees it, for then requests shall too.
+    pub(super) fn commit(
+        &self,
+        batch: Batch,
+        id: impl Into<RevocationId>,
+        floor: Floor,
+        happened: impl FnOnce() -> bool,
+    ) -> Result<(), StoreError> {
+        let id = id.into();
         let row = record::to_bytes(&floor)?;
-        let outcome = self.store.commit(batch.put(Table::Revocations, user.as_bytes().as_slice(), row));
+        let outcome = self.store.commit(batch.put(Table::Revocations, id.as_bytes().as_slice(), row));
         let announce = match &outcome {
             Ok(()) => true,
-            // Whether the change is on the disk is not known, but whoever reads the store sees it; then requests shall too.
-            Err(StoreError::Failed { .. }) => {
-                self.by_id(user).is_ok_and(|user| user.is_none_or(|user| user.version >= floor.min_version))
-            }
+            Err(StoreError::Failed { .. }) => happened(),
             Err(_) => false,
         };
         if announce {
-            self.revocations.revoke_user(user, floor.min_version, floor.at);
+            self.set.revoke(id, floor.min_version, floor.at);
         }
-        Ok(outcome?)
+        outcome
     }
 
-    fn each_revocation(&self, visit: impl Fn(UserId, Floor)) -> Result<(), UserError> {
+    fn each(&self, visit: impl Fn(RevocationId, Floor)) -> Result<(), StoreError> {
         let mut after = None;
         loop {
             let rows = self.store.scan(Table::Revocations, after.as_deref(), PAGE)?;
             let Some((last, _)) = rows.last() else { return Ok(()) };
             after = Some(last.clone());
             for (key, bytes) in &rows {
-                let (user, floor) = decode(key, bytes)?;
-                visit(user, floor);
+                let (id, floor) = decode(key, bytes)?;
+                visit(id, floor);
             }
         }
     }
 }
 
-fn decode(key: &[u8], bytes: &[u8]) -> Result<(UserId, Floor), StoreError> {
-    let user = record::id_from(key)?;
-    Ok((user, record::from_bytes(bytes, VERSION, &format_args!("the revocation of user {user}"))?))
+fn decode(key: &[u8], bytes: &[u8]) -> Result<(RevocationId, Floor), StoreError> {
+    let id = RevocationId::from_bytes(record::id_from(key)?);
+    Ok((id, record::from_bytes(bytes, VERSION, &"a revocation")?))
 }
