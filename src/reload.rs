@@ -12,7 +12,7 @@ use crate::clock;
 use crate::config::Config;
 use crate::gateway::Snapshot;
 use crate::health::Health;
-use crate::identity::{KeysError, Login, Users, load_or_make};
+use crate::identity::{KeysError, Login, Sessions, Users, load_or_make};
 use crate::oauth::Provider;
 use crate::observe::metrics::Series;
 use crate::store::Store;
@@ -27,6 +27,8 @@ pub struct Parts {
     pub users: Users,
     /// Passwords, and the threads that hash them.
     pub login: Arc<Login>,
+    /// Their sessions.
+    pub sessions: Sessions,
     /// What the probes are told.
     pub health: Arc<Health>,
     /// The name of this process in `Via`.
@@ -43,7 +45,13 @@ pub fn build(config: Arc<Config>, parts: &Parts, series: Option<Arc<Series>>) ->
     let token = &config.token;
     let ring = Arc::new(load_or_make(&*parts.store, token.algorithm, clock::now())?);
     let verifier = Verifier::new(ring.clone(), &token.issuer, &token.audience, token.leeway);
-    let provider = Arc::new(Provider::new(&config, parts.login.clone(), ring, parts.control.clone()));
+    let provider = Arc::new(Provider::new(
+        &config,
+        parts.login.clone(),
+        parts.sessions.clone(),
+        ring,
+        parts.control.clone(),
+    ));
     Ok(Snapshot::new(config, verifier, provider, parts.health.clone(), series, &parts.instance))
 }
 

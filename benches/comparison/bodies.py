@@ -39,10 +39,10 @@ def transfer(subject, body, header):
     url = f"http://127.0.0.1:{subject.port}{subject.request.path}"
     for _ in range(TIMES):
         command += (["-T", body, "-X", "POST"] if body else []) + ["-o", "/dev/null", url]
-    before = subject.process.cpu_seconds()
+    before, _ = subject.process.cpu_seconds()
     output = run(command + ["-w", "%{http_code} %{time_total}\n"], timeout=120)
     answers = [line.split() for line in output.splitlines()]
     gib = TIMES * SIZE / (1 << 30)
     return {"requests": TIMES, "bad": sum(status != "200" for status, _ in answers), "errors": TIMES - len(answers),
-            "cpu": (subject.process.cpu_seconds() - before) / gib, "speed": gib / sum(float(time) for _, time in answers),
+            "cpu": (subject.process.cpu_seconds()[0] - before) / gib, "speed": gib / sum(float(time) for _, time in answers),
             "memory": subject.process.memory_kib() / 1024}

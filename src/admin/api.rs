@@ -5,8 +5,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::TokenView;
-use super::wire::{Change, NewUser, USERS, VERIFY, VerifyToken, status_of};
-use crate::identity::{AdminError, UserAdmin};
+use super::wire::{Change, NewUser, SESSIONS, USERS, VERIFY, VerifyToken, status_of};
+use crate::id::SessionId;
+use crate::identity::{AdminError, SessionAdmin, UserAdmin};
 use crate::name::Username;
 use crate::secret::Secret;
 
@@ -16,12 +17,20 @@ pub(super) type VerifyFn = dyn Fn(&str) -> Result<TokenView, String> + Send + Sy
 /// Answers one request.
 pub(super) fn answer(
     users: &dyn UserAdmin,
+    sessions: &dyn SessionAdmin,
     verify: &VerifyFn,
     method: &Method,
     path: &str,
     body: &[u8],
 ) -> (StatusCode, Vec<u8>) {
-    let outcome = match (method, path, path.strip_prefix(USERS).and_then(|rest| rest.strip_prefix('/'))) {
+    let user = path.strip_prefix(USERS).and_then(|rest| rest.strip_prefix('/'));
+    let session = path.strip_prefix(SESSIONS).and_then(|rest| rest.strip_prefix('/'));
+    let outcome = match (method, path, user) {
+        (&Method::GET, SESSIONS, _) => sessions.sessions(None).and_then(|list| json(&list)),
+        (&Method::DELETE, _, _) if let Some(id) = session => end_session(sessions, id),
+        (method, _, Some(name)) if let Some(name) = name.strip_suffix("/sessions") => {
+            Username::new(name).map_err(invalid).and_then(|name| sessions_of(sessions, method, &name))
+        }
         (&Method::GET, USERS, _) => users.list().and_then(|list| json(&list)),
         (&Method::POST, USERS, _) => add(users, body),
         (&Method::POST, VERIFY, _) => check_token(verify, body),
@@ -35,6 +44,25 @@ pub(super) fn answer(
     match outcome {
         Ok(body) => (StatusCode::OK, body),
         Err(error) => (status_of(&error), serde_json::to_vec(&error).unwrap_or_default()),
+    }
+}
+
+fn end_session(sessions: &dyn SessionAdmin, id: &str) -> Result<Vec<u8>, AdminError> {
+    let id: SessionId = id.parse().map_err(invalid)?;
+    sessions.end_session(id)?;
+    tracing::info!(session = %id, "a session was revoked");
+    json(&())
+}
+
+fn sessions_of(sessions: &dyn SessionAdmin, method: &Method, name: &Username) -> Result<Vec<u8>, AdminError> {
+    match *method {
+        Method::GET => json(&sessions.sessions(Some(name))?),
+        Method::DELETE => {
+            sessions.end_sessions(name)?;
+            tracing::info!(user = %name, "all sessions of a user were revoked");
+            json(&())
+        }
+        _ => Err(AdminError::Invalid { reason: format!("{method} is not known for the sessions of a user") }),
     }
 }
 

@@ -16,8 +16,9 @@ use tokio::net::UnixStream;
 use tokio::runtime::{Builder, Runtime};
 
 use super::TokenView;
-use super::wire::{Change, NewUser, USERS, VERIFY, VerifyToken};
-use crate::identity::{AdminError, UserAdmin, UserView};
+use super::wire::{Change, NewUser, SESSIONS, USERS, VERIFY, VerifyToken};
+use crate::id::SessionId;
+use crate::identity::{AdminError, SessionAdmin, SessionView, UserAdmin, UserView};
 use crate::name::{Roles, Username};
 use crate::secret::Secret;
 
@@ -161,5 +162,20 @@ impl UserAdmin for Client {
 
     fn remove(&self, username: &Username) -> Result<(), AdminError> {
         self.call(&Method::DELETE, &format!("{USERS}/{username}"), &())
+    }
+}
+
+impl SessionAdmin for Client {
+    fn sessions(&self, of: Option<&Username>) -> Result<Vec<SessionView>, AdminError> {
+        let path = of.map_or_else(|| SESSIONS.to_owned(), |name| format!("{USERS}/{name}/sessions"));
+        self.call(&Method::GET, &path, &())
+    }
+
+    fn end_session(&self, id: SessionId) -> Result<(), AdminError> {
+        self.call(&Method::DELETE, &format!("{SESSIONS}/{id}"), &())
+    }
+
+    fn end_sessions(&self, of: &Username) -> Result<(), AdminError> {
+        self.call(&Method::DELETE, &format!("{USERS}/{of}/sessions"), &())
     }
 }

@@ -9,6 +9,8 @@ use crate::name::{Roles, Username};
 
 /// The users.
 pub(super) const USERS: &str = "/admin/v1/users";
+/// The sessions; those of a user are under [`USERS`], too.
+pub(super) const SESSIONS: &str = "/admin/v1/sessions";
 /// `POST`: what a token says, if it is valid.
 pub(super) const VERIFY: &str = "/admin/v1/verify";
 

@@ -20,7 +20,10 @@ use crate::config::Config;
 use crate::gateway::{Shared, Worker};
 use crate::health::{Health, Phase};
 use crate::id::{NoRandomness, fill_random};
-use crate::identity::{Argon2Params, HashPool, Hashing, KeysError, LocalUserAdmin, Login, Revoked, Users};
+use crate::identity::{
+    Argon2Params, HashPool, Hashing, KeysError, Lifetimes, LocalSessionAdmin, LocalUserAdmin, Login, Revoked,
+    SessionError, Sessions, Users,
+};
 use crate::observe::AccessLog;
 use crate::reload::{self, Parts};
 use crate::server::{self, BindError, Workers, WorkersError};
@@ -34,6 +37,8 @@ const STORE_WAIT: Duration = Duration::from_secs(5);
 const CLOCK_CORRECTION: Duration = Duration::from_secs(3600);
 /// How often revocations that no token can outlive are forgotten.
 const FORGET_EVERY: Duration = Duration::from_secs(60);
+/// In every so many of those rounds, sessions that have ended are deleted: all of them are read for that.
+const SESSIONS_ROUND: u32 = 60;
 
 /// Why the gateway did not start.
 #[derive(Debug, thiserror::Error)]
@@ -41,6 +46,9 @@ pub enum StartError {
     /// The data directory.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The sessions in it.
+    #[error(transparent)]
+    Sessions(#[from] SessionError),
     /// The signing keys.
     #[error(transparent)]
     Keys(#[from] KeysError),
@@ -103,6 +111,7 @@ impl Gateway {
             store: store.clone(),
             users: users.clone(),
             login: Arc::new(Login::new(users.clone(), pool.clone())),
+            sessions: Sessions::open(store.clone(), users.clone())?,
             health: Arc::new(Health::new(store.clone())),
             instance: instance_name()?,
             control: Handle::current(),
@@ -117,16 +126,20 @@ impl Gateway {
         let (workers, addresses) =
             start_workers(&config, &shared, access.as_ref(), metrics.as_deref(), &signal)?;
         let users_admin = Arc::new(LocalUserAdmin::new(users.clone(), Hashing::Pool(pool), clock::now));
+        let of_now = shared.clone();
+        let lifetimes = move || Lifetimes::of(&of_now.snapshot.load().config.token);
+        let sessions_admin = LocalSessionAdmin::new(parts.sessions.clone(), lifetimes, clock::now);
         let socket = admin::socket_path(&config.store.path);
         let admin = AdminServer::bind(
             &socket,
             users_admin,
+            Arc::new(sessions_admin),
             verify_with(shared.clone()),
             metrics::page_of(metrics.as_ref(), &shared),
         )?;
         let tasks = vec![
             tokio::spawn(admin.run(signal.clone(), config.server.shutdown_grace)),
-            tokio::spawn(forget_revocations(users.revoked().clone(), shared.clone(), signal)),
+            tokio::spawn(forget(users.revoked().clone(), parts.sessions.clone(), shared.clone(), signal)),
         ];
         parts.health.enter(Phase::Ready);
         announce(&config, &addresses);
@@ -284,25 +297,34 @@ pub fn check_token(verifier: &Verifier, revocations: &Revocations, token: &str) 
     Ok(TokenView { username, roles, expires_at: verified.expires.as_secs() })
 }
 
-async fn forget_revocations(revoked: Revoked, shared: Arc<Shared>, mut signal: Signal) {
+/// Deletes what does not matter any more.
+async fn forget(revoked: Revoked, sessions: Sessions, shared: Arc<Shared>, mut signal: Signal) {
     let mut tick = interval(FORGET_EVERY);
     tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
+    let mut rounds = 0_u32;
     loop {
         tokio::select! {
             () = signal.wait() => return,
             _ = tick.tick() => {}
         }
-        let (revoked, longest) = (revoked.clone(), longest_token(&shared.snapshot.load().config));
+        let (revoked, sessions, config) =
+            (revoked.clone(), sessions.clone(), shared.snapshot.load().config.clone());
+        let clears_sessions = rounds.is_multiple_of(SESSIONS_ROUND);
+        rounds = rounds.wrapping_add(1);
         let work = move || {
-            let retention = revoked.retention(longest)?;
-            revoked.forget(clock::now(), retention)
+            let retention = revoked.retention(longest_token(&config))?;
+            revoked.forget(clock::now(), retention)?;
+            if clears_sessions {
+                sessions.forget_ended(&Lifetimes::of(&config.token), clock::now())?;
+            }
+            Ok::<_, SessionError>(())
         };
         match tokio::task::spawn_blocking(work).await {
             Ok(Ok(())) => {}
             Ok(Err(error)) => {
-                tracing::warn!(error = %with_causes(&error), "old revocations could not be forgotten")
+                tracing::warn!(error = %with_causes(&error), "old revocations and sessions could not be deleted")
             }
-            Err(error) => tracing::error!(error = %error, "forgetting old revocations failed"),
+            Err(error) => tracing::error!(error = %error, "deleting old revocations and sessions failed"),
         }
     }
 }

@@ -5,6 +5,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use http::{HeaderValue, header};
 
 use crate::clock::UnixTime;
+use crate::id::SessionId;
 use crate::message::Fields;
 use crate::name::{Role, Roles, Username};
 use crate::observe::metrics::TokenCounters;
@@ -60,6 +61,12 @@ impl Caller {
     #[must_use]
     pub fn roles(&self) -> &Roles {
         &self.roles
+    }
+
+    /// The session of the token; `None` for somebody who is only supposed to have one.
+    #[must_use]
+    pub fn session(&self) -> Option<SessionId> {
+        self.verified.as_ref().map(|verified| verified.session)
     }
 
     /// When the token expires.

@@ -16,7 +16,10 @@ use crate::app::{self, longest_token};
 use crate::causes::with_causes;
 use crate::clock;
 use crate::config::Config;
-use crate::identity::{self, Argon2Params, Hashing, LocalUserAdmin, UserAdmin, Users};
+use crate::identity::{
+    self, Argon2Params, Hashing, Lifetimes, LocalSessionAdmin, LocalUserAdmin, SessionAdmin, Sessions,
+    UserAdmin, Users,
+};
 use crate::store::{Store, StoreError};
 use crate::token::{Revocations, Verifier};
 
@@ -37,6 +40,7 @@ pub(super) enum Administration {
 /// The store, opened by this process.
 pub(super) struct Opened {
     users: LocalUserAdmin,
+    sessions: LocalSessionAdmin,
     store: Arc<dyn Store>,
     revocations: Arc<Revocations>,
 }
@@ -92,6 +96,14 @@ impl Administration {
         }
     }
 
+    /// Their sessions.
+    pub(super) fn sessions(&self) -> &dyn SessionAdmin {
+        match self {
+            Self::Gateway(client) => client,
+            Self::Store(opened) => &opened.sessions,
+        }
+    }
+
     /// Whom a token speaks for. The inner error is the reason why it is not valid.
     ///
     /// # Errors
@@ -127,8 +139,12 @@ impl Opened {
             passes: login.argon2_passes,
             lanes: login.argon2_lanes,
         };
+        let sessions =
+            Sessions::open(store.clone(), users.clone()).map_err(|error| Failure::because(&error))?;
+        let lifetimes = Lifetimes::of(&config.token);
+        let sessions = LocalSessionAdmin::new(sessions, move || lifetimes, clock::now);
         let users = LocalUserAdmin::new(users, Hashing::Here(params), clock::now);
-        Ok(Self { users, store, revocations })
+        Ok(Self { users, sessions, store, revocations })
     }
 
     /// As the gateway would, with the keys of the store.

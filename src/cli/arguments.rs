@@ -7,6 +7,7 @@ use clap::{ArgGroup, Args, Parser, Subcommand};
 use clap_complete::Shell;
 use http::{HeaderName, HeaderValue, Method};
 
+use crate::id::SessionId;
 use crate::name::{Role, Username};
 
 /// Where the configuration is looked for, and where to begin.
@@ -48,6 +49,11 @@ pub(super) enum Command {
     User {
         #[command(subcommand)]
         command: User,
+    },
+    /// See who is logged in, and end sessions
+    Session {
+        #[command(subcommand)]
+        command: Session,
     },
     /// Print the script that completes commands in a shell
     #[command(after_help = "For bash: portcullis completions bash >/etc/bash_completion.d/portcullis")]
@@ -199,6 +205,29 @@ pub(super) enum User {
         yes: bool,
         #[command(flatten)]
         form: Form,
+    },
+}
+
+/// `portcullis session`
+#[derive(Debug, Subcommand)]
+pub(super) enum Session {
+    /// List the sessions that are alive, the oldest first
+    List {
+        /// Only those of this user
+        #[arg(long, value_name = "NAME")]
+        user: Option<Username>,
+        #[command(flatten)]
+        form: Form,
+    },
+    /// End a session, or all of a user; their tokens are refused from then on
+    #[command(group(ArgGroup::new("which").required(true).args(["id", "user"])))]
+    Revoke {
+        /// The session, as `session list` shows it
+        #[arg(value_name = "SESSION")]
+        id: Option<SessionId>,
+        /// All sessions of this user
+        #[arg(long, value_name = "NAME")]
+        user: Option<Username>,
     },
 }
 

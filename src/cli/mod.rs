@@ -9,6 +9,7 @@ mod explain;
 mod failure;
 mod password;
 mod serve;
+mod session;
 mod signals;
 mod table;
 mod user;
@@ -57,6 +58,7 @@ fn dispatch(arguments: Arguments, out: &mut dyn Write, err: &mut dyn Write) -> R
         Command::Check { json } => check::run(&file.find()?, json, out),
         Command::Explain(question) => explain::run(&question, &file.load()?, out),
         Command::User { command } => user::run(&command, &file.load()?, out, err),
+        Command::Session { command } => session::run(&command, &file.load()?, out, err),
         Command::Completions { shell } => completions(shell, out),
     }
 }

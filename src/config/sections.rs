@@ -31,6 +31,7 @@ pub(super) const MAX_BODY: u64 = 1024 * GIB;
 pub(super) const TENTH: Duration = Duration::from_millis(100);
 /// The longest time that anything may wait.
 pub(super) const HOUR: Duration = secs(3600);
+const YEAR: Duration = secs(365 * 86_400);
 
 /// Seconds, short enough for a line of settings.
 pub(super) const fn secs(seconds: u64) -> Duration {
@@ -93,6 +94,13 @@ pub(super) fn token(mut fields: Fields<'_, '_, '_>, listen: &[SocketAddr]) -> To
         algorithm: fields.or("algorithm", one_of(&algorithms), Algorithm::Es256),
         access_ttl: fields.or("access_ttl", time(secs(1)..=secs(7 * 86_400)), secs(900)),
         leeway: fields.or("leeway", time(Duration::ZERO..=secs(60)), secs(5)),
+        session_idle_ttl: fields.or("session_idle_ttl", time(secs(60)..=YEAR), secs(14 * 86_400)),
+        session_max_ttl: fields.or(
+            "session_max_ttl",
+            time(secs(60)..=secs(10 * 365 * 86_400)),
+            secs(90 * 86_400),
+        ),
+        refresh_reuse_grace: fields.or("refresh_reuse_grace", time(Duration::ZERO..=secs(60)), secs(10)),
         cache_size: fields.or("cache_size", size(64 * KIB..=4 * GIB), 8 * MIB),
     };
     fields.finish();

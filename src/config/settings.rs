@@ -100,6 +100,12 @@ pub struct Token {
     pub access_ttl: Duration,
     /// Tolerance for `exp`, `nbf` and `iat`, at most one minute.
     pub leeway: Duration,
+    /// A session that is not refreshed for so long ends.
+    pub session_idle_ttl: Duration,
+    /// A session ends after so long, however often it is refreshed.
+    pub session_max_ttl: Duration,
+    /// How long the refresh token before the newest one still gets an answer.
+    pub refresh_reuse_grace: Duration,
     /// Bytes of the cache of verified tokens, for each worker.
     pub cache_size: u64,
 }
@@ -256,6 +262,12 @@ pub enum Endpoint {
     Metadata,
     /// `GET /auth/me`
     Me,
+    /// `POST /auth/revoke`
+    Revoke,
+    /// `POST /auth/logout`
+    Logout,
+    /// `POST /auth/password`
+    Password,
     /// `GET /healthz`
     Health,
     /// `GET /readyz`
@@ -264,7 +276,17 @@ pub enum Endpoint {
 
 impl Endpoint {
     /// All of them.
-    pub const ALL: [Self; 6] = [Self::Token, Self::Jwks, Self::Metadata, Self::Me, Self::Health, Self::Ready];
+    pub const ALL: [Self; 9] = [
+        Self::Token,
+        Self::Jwks,
+        Self::Metadata,
+        Self::Me,
+        Self::Revoke,
+        Self::Logout,
+        Self::Password,
+        Self::Health,
+        Self::Ready,
+    ];
 
     /// Its name in logs, behind `local:`.
     #[must_use]
@@ -274,6 +296,9 @@ impl Endpoint {
             Self::Jwks => "jwks",
             Self::Metadata => "metadata",
             Self::Me => "me",
+            Self::Revoke => "revoke",
+            Self::Logout => "logout",
+            Self::Password => "password",
             Self::Health => "health",
             Self::Ready => "ready",
         }

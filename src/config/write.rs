@@ -73,6 +73,9 @@ fn token(f: &mut Formatter<'_>, it: &Token) -> fmt::Result {
     writeln!(f, "algorithm = {}", text(&it.algorithm.name()))?;
     writeln!(f, "access_ttl = {}", text(&Span(it.access_ttl)))?;
     writeln!(f, "leeway = {}", text(&Span(it.leeway)))?;
+    writeln!(f, "session_idle_ttl = {}", text(&Span(it.session_idle_ttl)))?;
+    writeln!(f, "session_max_ttl = {}", text(&Span(it.session_max_ttl)))?;
+    writeln!(f, "refresh_reuse_grace = {}", text(&Span(it.refresh_reuse_grace)))?;
     writeln!(f, "cache_size = {}", text(&Bytes(it.cache_size)))
 }
 

@@ -24,6 +24,11 @@ pub(super) async fn serve(
         Endpoint::Jwks => Ok(oauth::jwks(permit, inbound, &snapshot.provider)),
         Endpoint::Metadata => Ok(oauth::metadata(permit, inbound, &snapshot.provider)),
         Endpoint::Me => account::me(&permit),
+        Endpoint::Revoke => {
+            oauth::revoke(permit, inbound, body, &snapshot.provider, &snapshot.verifier).await
+        }
+        Endpoint::Logout => oauth::logout(permit, &snapshot.provider).await,
+        Endpoint::Password => oauth::password(permit, inbound, body, &snapshot.provider).await,
         Endpoint::Health => Ok(health::alive(permit)),
         Endpoint::Ready => Ok(health::ready(permit, &snapshot.health)),
     }

@@ -4,7 +4,7 @@
 use std::sync::Arc;
 
 use super::hashing::{HashPool, PoolError, Verdict};
-use super::password::{self, MAX_PASSWORD_BYTES};
+use super::password::{self, MAX_PASSWORD_BYTES, PasswordHash};
 use super::users::{User, UserError, Users};
 use crate::observe::metrics::{LoginCounters, LoginOutcome};
 use crate::secret::Secret;
@@ -71,6 +71,14 @@ impl Login {
             Err(LoginError::Stopped | LoginError::Users(_)) => LoginOutcome::Failed,
         });
         result
+    }
+
+    /// The hash of a new password, which has been judged already.
+    ///
+    /// # Errors
+    /// [`LoginError::Busy`], [`LoginError::Stopped`].
+    pub async fn hash(&self, password: Secret) -> Result<PasswordHash, LoginError> {
+        Ok(self.pool.hash(password).await?)
     }
 
     async fn check(&self, username: &str, password: Secret) -> Result<User, LoginError> {

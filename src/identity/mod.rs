@@ -1,4 +1,4 @@
-//! Users and passwords: the rules over the store. Knows no HTTP.
+//! Users, passwords and sessions: the rules over the store. Knows no HTTP.
 
 mod admin;
 mod hashing;
@@ -7,6 +7,7 @@ mod login;
 mod password;
 mod record;
 mod revoked;
+mod sessions;
 mod users;
 
 pub use admin::{AdminError, Hashing, LocalUserAdmin, UserAdmin, UserView};
@@ -18,4 +19,8 @@ pub use password::{
     Workspace, check_new_password, hash, needs_rehash,
 };
 pub use revoked::Revoked;
+pub use sessions::{
+    Lifetimes, LocalSessionAdmin, Origin, RefreshError, Refreshed, Session, SessionAdmin, SessionError,
+    SessionView, Sessions,
+};
 pub use users::{User, UserError, Users};

@@ -62,8 +62,10 @@ struct Metadata<'a> {
     jwks_uri: String,
     /// Required by the RFC even where there is no authorization endpoint.
     response_types_supported: [&'a str; 0],
-    grant_types_supported: [&'a str; 1],
+    revocation_endpoint: String,
+    grant_types_supported: [&'a str; 2],
     token_endpoint_auth_methods_supported: [&'a str; 1],
+    revocation_endpoint_auth_methods_supported: [&'a str; 1],
 }
 
 pub(super) fn render_metadata(config: &Config) -> Vec<u8> {
@@ -74,8 +76,10 @@ pub(super) fn render_metadata(config: &Config) -> Vec<u8> {
         token_endpoint: format!("{base}{}", config.server.token_path),
         jwks_uri: format!("{base}/.well-known/jwks.json"),
         response_types_supported: [],
-        grant_types_supported: ["password"],
+        revocation_endpoint: format!("{base}{}/revoke", config.server.local_prefix),
+        grant_types_supported: ["password", "refresh_token"],
         token_endpoint_auth_methods_supported: ["none"],
+        revocation_endpoint_auth_methods_supported: ["none"],
     };
     serde_json::to_vec(&metadata).unwrap_or_default()
 }

@@ -3,11 +3,19 @@
 mod discovery;
 mod error;
 mod form;
+mod logout;
+mod password;
 mod provider;
+mod request;
+mod revoke;
 mod token;
+mod tokens;
 
 pub use discovery::{jwks, metadata};
 pub use error::{ClientAuth, OAuthError};
-pub use form::TokenRequest;
+pub use form::Parameters;
+pub use logout::logout;
+pub use password::password;
 pub use provider::Provider;
+pub use revoke::revoke;
 pub use token::token;

@@ -7,14 +7,18 @@ use http::HeaderValue;
 use tokio::runtime::Handle;
 
 use super::discovery::{self, Document};
+use super::error::OAuthError;
+use super::request::internal;
 use crate::config::Config;
-use crate::identity::Login;
+use crate::identity::{Lifetimes, Login, Sessions};
 use crate::token::{Issuer, KeyRing};
 
 /// The authorization server. Part of the snapshot; `login` outlives it.
 #[derive(Debug)]
 pub struct Provider {
     pub(super) login: Arc<Login>,
+    pub(super) sessions: Sessions,
+    pub(super) lifetimes: Lifetimes,
     pub(super) issuer: Issuer,
     pub(super) ring: Arc<KeyRing>,
     /// Where work runs that blocks or takes long.
@@ -26,7 +30,13 @@ pub struct Provider {
 impl Provider {
     /// The provider of a configuration. Its documents are rendered here, once.
     #[must_use]
-    pub fn new(config: &Config, login: Arc<Login>, ring: Arc<KeyRing>, control: Handle) -> Self {
+    pub fn new(
+        config: &Config,
+        login: Arc<Login>,
+        sessions: Sessions,
+        ring: Arc<KeyRing>,
+        control: Handle,
+    ) -> Self {
         let issuer = Issuer::new(&config.token.issuer, &config.token.audience, config.token.access_ttl);
         let metadata = Document::new(
             Bytes::from(discovery::render_metadata(config)),
@@ -36,6 +46,16 @@ impl Provider {
             Bytes::from(ring.jwks_json()),
             HeaderValue::from_static("application/jwk-set+json"),
         );
-        Self { login, issuer, ring, control, metadata, jwks }
+        let lifetimes = Lifetimes::of(&config.token);
+        Self { login, sessions, lifetimes, issuer, ring, control, metadata, jwks }
+    }
+
+    /// Runs what blocks on the disk where it may, to its end even if nobody waits for it any more.
+    pub(super) async fn with_sessions<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Sessions) -> T + Send + 'static,
+    ) -> Result<T, OAuthError> {
+        let sessions = self.sessions.clone();
+        self.control.spawn_blocking(move || work(&sessions)).await.map_err(|error| internal(&error))
     }
 }

@@ -25,6 +25,8 @@ pub enum Table {
     Keys = 3,
     /// `UserId`, `SessionId` or `TokenId` → what was revoked when; kept for the longest token lifetime.
     Revocations = 4,
+    /// `SessionId` → session record.
+    Sessions = 5,
 }
 
 /// Changes that happen all or not at all, and only if every expectation holds.

@@ -171,7 +171,7 @@ mod tests {
     use crate::token::testing::verified;
 
     fn user(number: u8) -> UserId {
-        UserId::from_bytes([number; 16])
+        UserId::from_bytes([100 + number; 16])
     }
 
     /// A token of this user with this version.

@@ -62,6 +62,10 @@ fn millis(range: std::ops::RangeInclusive<u64>) -> impl Strategy<Value = Duratio
 
 /// A random subset of keys of the tables with a fixed name.
 fn lines() -> impl Strategy<Value = Vec<Option<Line>>> {
+    [server_lines(), store_and_token_lines(), other_lines()].concat()
+}
+
+fn server_lines() -> Vec<BoxedStrategy<Option<Line>>> {
     vec![
         line!(server, "workers", 1..=1024_usize, usize::to_string, |s: &crate::config::Server| s.workers),
         line!(server, "max_headers", 8..=1000_usize, usize::to_string, |s: &crate::config::Server| s
@@ -85,6 +89,11 @@ fn lines() -> impl Strategy<Value = Vec<Option<Line>>> {
             quoted,
             |s: &crate::config::Server| s.token_path.clone()
         ),
+    ]
+}
+
+fn store_and_token_lines() -> Vec<BoxedStrategy<Option<Line>>> {
+    vec![
         line!(
             store,
             "path",
@@ -101,6 +110,27 @@ fn lines() -> impl Strategy<Value = Vec<Option<Line>>> {
         ),
         line!(token, "access_ttl", millis(1000..=604_800_000), time, |t: &crate::config::Token| t.access_ttl),
         line!(token, "leeway", millis(0..=60_000), time, |t: &crate::config::Token| t.leeway),
+        line!(
+            token,
+            "session_idle_ttl",
+            millis(60_000..=31_536_000_000),
+            time,
+            |t: &crate::config::Token| t.session_idle_ttl
+        ),
+        line!(
+            token,
+            "session_max_ttl",
+            millis(60_000..=315_360_000_000),
+            time,
+            |t: &crate::config::Token| t.session_max_ttl
+        ),
+        line!(token, "refresh_reuse_grace", millis(0..=60_000), time, |t: &crate::config::Token| t
+            .refresh_reuse_grace),
+    ]
+}
+
+fn other_lines() -> Vec<BoxedStrategy<Option<Line>>> {
+    vec![
         line!(login, "passes", 1..=100_u32, u32::to_string, |l: &crate::config::Login| l.argon2_passes),
         line!(login, "lanes", 1..=64_u32, u32::to_string, |l: &crate::config::Login| l.argon2_lanes),
         line!(login, "permits", 1..=1024_usize, usize::to_string, |l: &crate::config::Login| l.permits),

@@ -40,6 +40,8 @@ pub struct User {
     pub enabled: bool,
     /// The token version: goes up with each change that ends older tokens. New tokens carry it as `ver`.
     pub version: u64,
+    /// Sessions that began with a lower token version have ended.
+    pub sessions_from: u64,
     /// When the user was added.
     pub created: UnixTime,
     /// When anything but the form of the password hash was last changed.
@@ -100,7 +102,17 @@ impl Users {
     ) -> Result<User, UserError> {
         let id = UserId::generate(now)?;
         let (username, created, updated) = (username.clone(), now, now);
-        let user = User { id, username, password, roles, enabled: true, version: 1, created, updated };
+        let user = User {
+            id,
+            username,
+            password,
+            roles,
+            enabled: true,
+            version: 1,
+            sessions_from: 0,
+            created,
+            updated,
+        };
         let batch = Batch::new().expect(Table::Users, id.as_bytes().as_slice(), None).put(
             Table::Users,
             id.as_bytes().as_slice(),
@@ -127,7 +139,7 @@ impl Users {
         })
     }
 
-    /// Replaces the password. Ends older tokens.
+    /// Replaces the password. Ends all sessions and older tokens.
     ///
     /// # Errors
     /// [`UserError::NotFound`], [`UserError::Contended`], [`UserError::Store`].
@@ -137,13 +149,33 @@ impl Users {
         hash: &PasswordHash,
         now: UnixTime,
     ) -> Result<User, UserError> {
-        self.change(username, now, |user| {
-            user.password = hash.clone();
-            Effect::EndsTokens
+        self.set_password_within(username, hash, now, |_| Ok(Batch::new()))
+    }
+
+    /// The same, together with a batch that may depend on the user as it will be.
+    pub(super) fn set_password_within(
+        &self,
+        username: &Username,
+        hash: &PasswordHash,
+        now: UnixTime,
+        batch: impl Fn(&User) -> Result<Batch, StoreError>,
+    ) -> Result<User, UserError> {
+        self.retry(username, |stored| {
+            let user = User { password: hash.clone(), ..stored.user.clone() };
+            let batch = batch(&changed(&user, Effect::EndsSessions, now))?;
+            self.save(stored, &user, Effect::EndsSessions, batch, now)
         })
     }
 
-    /// Lets the user log in, or not. Disabling ends older tokens, and enabling again does not bring them back.
+    /// Ends all sessions of the user, and older tokens.
+    ///
+    /// # Errors
+    /// [`UserError::NotFound`], [`UserError::Contended`], [`UserError::Store`].
+    pub fn end_sessions(&self, username: &Username, now: UnixTime) -> Result<User, UserError> {
+        self.change(username, now, |_| Effect::EndsSessions)
+    }
+
+    /// Lets the user log in, or not. Disabling ends all sessions and older tokens, and enabling again does not bring them back.
     ///
     /// # Errors
     /// [`UserError::NotFound`], [`UserError::Contended`], [`UserError::Store`].
@@ -151,7 +183,7 @@ impl Users {
         self.change(username, now, |user| {
             let before = std::mem::replace(&mut user.enabled, enabled);
             match (before, enabled) {
-                (true, false) => Effect::EndsTokens,
+                (true, false) => Effect::EndsSessions,
                 (false, true) => Effect::KeepsTokens,
                 _ => Effect::None,
             }
@@ -176,7 +208,7 @@ impl Users {
                 self.claim_name(Batch::new(), to, user.id).delete(Table::Usernames, from.folded())
             };
             let effect = if stored.user.username == *to { Effect::None } else { Effect::EndsTokens };
-            self.save(stored, user, effect, batch, now)
+            self.save(stored, &user, effect, batch, now)
         })
     }
 
@@ -221,7 +253,7 @@ impl Users {
         self.retry(username, |stored| {
             let mut user = stored.user.clone();
             let effect = edit(&mut user);
-            self.save(stored, user, effect, Batch::new(), now)
+            self.save(stored, &user, effect, Batch::new(), now)
         })
     }
 
@@ -229,24 +261,18 @@ impl Users {
     fn save(
         &self,
         stored: &Stored,
-        mut user: User,
+        user: &User,
         effect: Effect,
         batch: Batch,
         now: UnixTime,
     ) -> Result<User, UserError> {
-        match effect {
-            Effect::EndsTokens => user.version = user.version.saturating_add(1),
-            Effect::KeepsTokens | Effect::None => {}
-        }
-        if !matches!(effect, Effect::None) {
-            user.updated = now;
-        }
+        let user = changed(user, effect, now);
         let batch = replacing(stored, &user, batch)?;
         match effect {
             Effect::KeepsTokens => self.store.commit(batch)?,
             // Where nothing had to be changed, another may have made the change a moment ago, and neither made it durable
             // nor announced it yet. Our answer promises both.
-            Effect::EndsTokens | Effect::None => {
+            Effect::EndsSessions | Effect::EndsTokens | Effect::None => {
                 self.commit_revoking(batch, user.id, Floor::new(user.version, now))?;
             }
         }
@@ -286,13 +312,32 @@ impl Users {
     }
 }
 
-/// What a change means for the tokens that the user has.
+/// What a change means for what the user has.
 #[derive(Clone, Copy)]
 enum Effect {
+    /// And with them all older tokens.
+    EndsSessions,
     EndsTokens,
     KeepsTokens,
     /// Nothing was changed.
     None,
+}
+
+/// The user after a change with this effect.
+fn changed(user: &User, effect: Effect, now: UnixTime) -> User {
+    let mut user = user.clone();
+    match effect {
+        Effect::EndsSessions => {
+            user.version = user.version.saturating_add(1);
+            user.sessions_from = user.version;
+        }
+        Effect::EndsTokens => user.version = user.version.saturating_add(1),
+        Effect::KeepsTokens | Effect::None => {}
+    }
+    if !matches!(effect, Effect::None) {
+        user.updated = now;
+    }
+    user
 }
 
 fn replacing(stored: &Stored, user: &User, batch: Batch) -> Result<Batch, StoreError> {

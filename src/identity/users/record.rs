@@ -27,19 +27,32 @@ struct Record {
     roles: Roles,
     enabled: bool,
     version: u64,
+    #[serde(default)]
+    sessions_from: u64,
     created: UnixTime,
     updated: UnixTime,
 }
 
 pub(super) fn encode(user: &User) -> Result<Vec<u8>, StoreError> {
-    let User { id: _, username, password, roles, enabled, version, created, updated } = user.clone();
-    to_bytes(&Record { v: VERSION, username, password, roles, enabled, version, created, updated })
+    let User { id: _, username, password, roles, enabled, version, sessions_from, created, updated } =
+        user.clone();
+    to_bytes(&Record {
+        v: VERSION,
+        username,
+        password,
+        roles,
+        enabled,
+        version,
+        sessions_from,
+        created,
+        updated,
+    })
 }
 
 pub(super) fn decode(id: UserId, bytes: Vec<u8>) -> Result<Stored, StoreError> {
-    let Record { v: _, username, password, roles, enabled, version, created, updated } =
+    let Record { v: _, username, password, roles, enabled, version, sessions_from, created, updated } =
         from_bytes(&bytes, VERSION, &format_args!("user {id}"))?;
-    let user = User { id, username, password, roles, enabled, version, created, updated };
+    let user = User { id, username, password, roles, enabled, version, sessions_from, created, updated };
     Ok(Stored { user, bytes })
 }
 

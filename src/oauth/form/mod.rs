@@ -17,43 +17,20 @@ use crate::token::json::{self, Fault, Members};
 /// Parameters of one request. The longest standard one has about ten.
 const MAX_PARAMETERS: usize = 64;
 
-/// The parameters that mean something; all others are ignored (RFC 6749 §3.2).
-const NAMES: &[&str] =
-    &["grant_type", "username", "password", "refresh_token", "scope", "client_id", "client_secret"];
-
-/// What a client asks the token endpoint for. A parameter with an empty value is as good as none (RFC 6749 §3.2).
-#[derive(Debug, Clone)]
-pub struct TokenRequest {
-    /// `grant_type`, which is always there.
-    pub grant_type: String,
-    /// `username`, as it was sent.
-    pub username: Option<String>,
-    /// `password`
-    pub password: Option<Secret>,
-    /// `refresh_token`
-    pub refresh_token: Option<Secret>,
-    /// `scope`: names of the form that RFC 6749 §3.3 prescribes, separated by single spaces.
-    pub scope: Option<String>,
-    /// `client_id`
-    pub client_id: Option<String>,
-    /// `client_secret`
-    pub client_secret: Option<Secret>,
-}
-
-impl TokenRequest {
-    /// Reads a request's body by its `Content-Type`.
-    ///
-    /// # Errors
-    /// [`OAuthError::InvalidRequest`] says what is wrong with it, without showing anything of it;
-    /// [`OAuthError::InvalidScope`] for a malformed scope.
-    pub fn read(headers: &Fields, body: &[u8]) -> Result<Self, OAuthError> {
-        let parameters = match Format::of(headers)? {
-            Format::Form => Parameters::from_form(body)?,
-            Format::Json => Parameters::from_json(body)?,
-        };
-        parameters.into_request()
-    }
-}
+/// The parameters that mean something to one of the endpoints; all others are ignored (RFC 6749 §3.2).
+const NAMES: &[&str] = &[
+    "grant_type",
+    "username",
+    "password",
+    "refresh_token",
+    "scope",
+    "client_id",
+    "client_secret",
+    "token",
+    "token_type_hint",
+    "current_password",
+    "new_password",
+];
 
 enum Format {
     Form,
@@ -93,11 +70,49 @@ fn is_harmless(parameter: &str) -> bool {
         || value.trim().trim_matches('"').eq_ignore_ascii_case("utf-8")
 }
 
-/// The parameters with a meaning and a value. Any may be a secret, so all are kept as one.
-#[derive(Default)]
-struct Parameters(Vec<(&'static str, Secret)>);
+/// What a request has in its body: the parameters with a meaning and a value. One with an empty value is as good as none (RFC 6749
+/// §3.2). Any may be a secret, so all are kept as one.
+#[derive(Debug, Default)]
+pub struct Parameters(Vec<(&'static str, Secret)>);
 
 impl Parameters {
+    /// Reads a request's body by its `Content-Type`.
+    ///
+    /// # Errors
+    /// [`OAuthError::InvalidRequest`] says what is wrong with it, without showing anything of it.
+    pub fn read(headers: &Fields, body: &[u8]) -> Result<Self, OAuthError> {
+        match Format::of(headers)? {
+            Format::Form => Self::from_form(body),
+            Format::Json => Self::from_json(body),
+        }
+    }
+
+    /// The value of a parameter.
+    #[must_use]
+    pub fn get(&self, name: &str) -> Option<&Secret> {
+        self.0.iter().find(|(known, _)| *known == name).map(|(_, value)| value)
+    }
+
+    /// The value of a parameter that has to be there.
+    ///
+    /// # Errors
+    /// [`OAuthError::InvalidRequest`] names the one that is missing.
+    pub fn required(&self, name: &str) -> Result<&Secret, OAuthError> {
+        self.get(name).ok_or_else(|| OAuthError::invalid_request(format!("{name} is missing")))
+    }
+
+    /// `scope`: names of the form that RFC 6749 §3.3 prescribes, separated by single spaces.
+    ///
+    /// # Errors
+    /// [`OAuthError::InvalidScope`] for another form.
+    pub fn scope(&self) -> Result<Option<&str>, OAuthError> {
+        let scope = self.get("scope").map(Secret::expose);
+        if scope.is_some_and(|scope| !scope.split(' ').all(is_scope)) {
+            return Err(OAuthError::InvalidScope);
+        }
+        Ok(scope)
+    }
+
     /// `application/x-www-form-urlencoded`, as RFC 6749 §B restricts it.
     fn from_form(body: &[u8]) -> Result<Self, OAuthError> {
         let mut parameters = Self::default();
@@ -142,32 +157,6 @@ impl Parameters {
         if !value.expose().is_empty() {
             self.0.push((name, value));
         }
-    }
-
-    fn secret(&self, name: &str) -> Option<Secret> {
-        self.0.iter().find(|(known, _)| *known == name).map(|(_, value)| value.clone())
-    }
-
-    fn text(&self, name: &str) -> Option<String> {
-        self.secret(name).map(|value| value.expose().to_owned())
-    }
-
-    fn into_request(self) -> Result<TokenRequest, OAuthError> {
-        let missing = || OAuthError::invalid_request("grant_type is missing");
-        let grant_type = self.text("grant_type").ok_or_else(missing)?;
-        let scope = self.text("scope");
-        if scope.as_deref().is_some_and(|scope| !scope.split(' ').all(is_scope)) {
-            return Err(OAuthError::InvalidScope);
-        }
-        Ok(TokenRequest {
-            grant_type,
-            username: self.text("username"),
-            password: self.secret("password"),
-            refresh_token: self.secret("refresh_token"),
-            scope,
-            client_id: self.text("client_id"),
-            client_secret: self.secret("client_secret"),
-        })
     }
 }
 

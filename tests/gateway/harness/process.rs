@@ -53,6 +53,11 @@ impl Process {
         Self { child, stdout, stderr, exited: None }
     }
 
+    /// Its number, for whoever kills it while others use it.
+    pub(crate) fn pid(&self) -> Pid {
+        Pid::from_child(&self.child)
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         // The process is not reaped before `wait`, so the number cannot be another's.
         assert!(self.exited.is_none(), "the process has ended");

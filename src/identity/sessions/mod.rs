@@ -1,0 +1,304 @@
+//! Sessions: a login and everything that is refreshed from it.
+//!
+//! A session ends when its client logs out, when somebody revokes it, when it has not been used for long, when it is old, when an old
+//! refresh token of it is used again, and with its user: a removed or disabled user has none, and a new password ends those from before.
+//! When a call that ends one has returned, it is on the disk and every request that begins later is refused.
+
+mod admin;
+mod record;
+mod refresh;
+mod token;
+
+#[cfg(test)]
+mod tests;
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+use self::record::{Chain, Stored};
+use self::token::RefreshKey;
+pub use admin::{LocalSessionAdmin, SessionAdmin, SessionView};
+pub use refresh::{RefreshError, Refreshed};
+
+use super::password::PasswordHash;
+use super::revoked::Floor;
+use super::users::{User, UserError, Users};
+use crate::clock::UnixTime;
+use crate::config;
+use crate::id::{NoRandomness, SessionId, TokenId, UserId, fill_random};
+use crate::secret::{Secret, SecretBytes};
+use crate::store::{Batch, Store, StoreError, Table};
+
+/// Where the secret behind refresh tokens is, in [`Table::Meta`].
+const KEY: &[u8] = b"refresh_token_key";
+
+/// Bytes of what a client says about itself that are kept.
+const MAX_AGENT: usize = 200;
+
+/// Rows that are read or deleted at a time.
+const PAGE: usize = 1000;
+
+/// A session, as the store has it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Session {
+    /// The `sid` of its tokens.
+    pub id: SessionId,
+    /// Whose it is.
+    pub user: UserId,
+    /// The program that logged the user in: the `client_id` of its tokens.
+    pub client_id: String,
+    /// The user's token version at the login, or at the last change of the password in this session.
+    pub version: u64,
+    /// When the user logged in.
+    pub created: UnixTime,
+    /// When the user logged in, or the session was last refreshed.
+    pub used: UnixTime,
+    /// From where that was.
+    pub origin: Origin,
+    chain: Chain,
+}
+
+/// From where a session is used.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Origin {
+    /// The client's address, behind trusted proxies.
+    pub address: IpAddr,
+    /// What it calls itself: the beginning of its `User-Agent`.
+    #[serde(default)]
+    pub agent: String,
+}
+
+impl Origin {
+    /// From this address, by a client that calls itself so.
+    #[must_use]
+    pub fn new(address: IpAddr, agent: Option<&[u8]>) -> Self {
+        let agent = String::from_utf8_lossy(agent.unwrap_or_default());
+        let shown = agent.chars().filter(|character| !character.is_control());
+        Self { address, agent: shown.take(MAX_AGENT).collect() }
+    }
+}
+
+/// For how long sessions live.
+#[derive(Clone, Copy, Debug)]
+pub struct Lifetimes {
+    /// Without being refreshed.
+    pub idle: Duration,
+    /// Whatever happens.
+    pub most: Duration,
+    /// How long the refresh token before the newest one still gets an answer.
+    pub grace: Duration,
+}
+
+impl Lifetimes {
+    /// Those of a configuration.
+    #[must_use]
+    pub fn of(token: &config::Token) -> Self {
+        Self { idle: token.session_idle_ttl, most: token.session_max_ttl, grace: token.refresh_reuse_grace }
+    }
+
+    /// When the session ends if it is not refreshed again.
+    #[must_use]
+    pub fn end_of(&self, session: &Session) -> UnixTime {
+        session.used.after(self.idle).min(session.created.after(self.most))
+    }
+}
+
+/// Some of the sessions.
+#[derive(Debug)]
+pub struct Page {
+    /// Those that are alive, with their users.
+    pub alive: Vec<(Session, User)>,
+    /// The last one that was looked at; `None` when there are no more.
+    pub last: Option<SessionId>,
+}
+
+/// Why something could not be done with a session.
+#[derive(Debug, thiserror::Error)]
+pub enum SessionError {
+    /// The store failed.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+    /// No identifier or token could be made.
+    #[error(transparent)]
+    NoRandomness(#[from] NoRandomness),
+    /// The user cannot be read or changed.
+    #[error(transparent)]
+    User(#[from] UserError),
+}
+
+/// The sessions. A handle: clones share the store. All methods block on the disk.
+#[derive(Clone)]
+pub struct Sessions {
+    store: Arc<dyn Store>,
+    users: Users,
+    key: Arc<RefreshKey>,
+}
+
+impl std::fmt::Debug for Sessions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Sessions").finish_non_exhaustive()
+    }
+}
+
+impl Sessions {
+    /// The sessions of `users` in `store`. Makes the secret behind their refresh tokens if there is none yet.
+    ///
+    /// # Errors
+    /// [`SessionError`].
+    pub fn open(store: Arc<dyn Store>, users: Users) -> Result<Self, SessionError> {
+        let secret = match store.get(Table::Meta, KEY)? {
+            Some(secret) => SecretBytes::new(secret),
+            None => {
+                let mut secret = vec![0; 32];
+                fill_random(&mut secret)?;
+                store.commit(Batch::new().expect(Table::Meta, KEY, None).put(Table::Meta, KEY, &*secret))?;
+                SecretBytes::new(secret)
+            }
+        };
+        Ok(Self { store, users, key: Arc::new(RefreshKey::new(&secret)) })
+    }
+
+    /// A new session of a user who has just logged in by way of a client, and its first refresh token.
+    ///
+    /// # Errors
+    /// [`SessionError`].
+    pub fn begin(
+        &self,
+        user: &User,
+        client_id: &str,
+        origin: Origin,
+        now: UnixTime,
+    ) -> Result<(Session, Secret), SessionError> {
+        let id = SessionId::generate(now)?;
+        let token = self.key.first(id)?;
+        let chain = Chain { place: token.place, newest: token.digest(), rotated: now };
+        let (client_id, created, used) = (client_id.to_owned(), now, now);
+        let session =
+            Session { id, user: user.id, client_id, version: user.version, created, used, origin, chain };
+        let batch = Batch::new().expect(Table::Sessions, id.as_bytes().as_slice(), None);
+        let row = record::encode(&session)?;
+        self.store.commit(batch.put(Table::Sessions, id.as_bytes().as_slice(), row))?;
+        Ok((session, self.key.write(&token)))
+    }
+
+    /// Ends a session: its tokens are refused, whether or not the session is still there. Returns whether it was.
+    ///
+    /// # Errors
+    /// [`SessionError::Store`].
+    pub fn end(&self, id: SessionId, now: UnixTime) -> Result<bool, SessionError> {
+        let key = id.as_bytes().as_slice();
+        let was_there = self.store.get(Table::Sessions, key)?.is_some();
+        let batch = Batch::new().delete(Table::Sessions, key);
+        let happened = || self.store.get(Table::Sessions, key).is_ok_and(|row| row.is_none());
+        self.users.revoked().commit(batch, id, Floor::all(now), happened)?;
+        Ok(was_there)
+    }
+
+    /// Refuses one access token.
+    ///
+    /// # Errors
+    /// [`SessionError::Store`].
+    pub fn revoke_token(&self, id: TokenId, now: UnixTime) -> Result<(), SessionError> {
+        Ok(self.users.revoked().commit(Batch::new(), id, Floor::all(now), || true)?)
+    }
+
+    /// The session of a refresh token that is, or was, a real one.
+    #[must_use]
+    pub fn of_refresh_token(&self, token: &Secret) -> Option<SessionId> {
+        self.key.read(token.expose()).map(|token| token.session)
+    }
+
+    /// Gives the user of a session a new password. All other sessions of the user end, and so do all access tokens; the
+    /// session goes on. `None` if it has ended.
+    ///
+    /// # Errors
+    /// [`SessionError`].
+    pub fn change_password(
+        &self,
+        id: SessionId,
+        hash: &PasswordHash,
+        now: UnixTime,
+    ) -> Result<Option<(Session, User)>, SessionError> {
+        let Some(Stored { session, .. }) = self.read(id)? else { return Ok(None) };
+        let Some(user) = self.users.by_id(session.user)?.filter(|user| is_alive(&session, user)) else {
+            return Ok(None);
+        };
+        let changed = self.users.set_password_within(&user.username, hash, now, |user| {
+            // It may have ended, or been refreshed, a moment ago.
+            let Some(Stored { session, bytes }) = self.read(id)? else { return Ok(Batch::new()) };
+            let key = id.as_bytes().as_slice();
+            let row = record::encode(&Session { version: user.version, ..session })?;
+            let batch = Batch::new().expect(Table::Sessions, key, Some(bytes));
+            Ok(batch.put(Table::Sessions, key, row))
+        })?;
+        Ok(Some((session, changed)))
+    }
+
+    /// The sessions that are alive, from the first after `after`. Reads `limit` rows.
+    ///
+    /// # Errors
+    /// [`SessionError`].
+    pub fn list(
+        &self,
+        after: Option<SessionId>,
+        limit: usize,
+        lifetimes: &Lifetimes,
+        now: UnixTime,
+    ) -> Result<Page, SessionError> {
+        let after = after.as_ref().map(|id| id.as_bytes().as_slice());
+        let rows = self.store.scan(Table::Sessions, after, limit)?;
+        let mut last = None;
+        let mut alive = Vec::new();
+        for (key, bytes) in rows {
+            let session = record::decode(record::key_to_id(&key)?, bytes)?.session;
+            last = Some(session.id);
+            let user = self.users.by_id(session.user)?.filter(|user| is_alive(&session, user));
+            if let Some(user) = user.filter(|_| now < lifetimes.end_of(&session)) {
+                alive.push((session, user));
+            }
+        }
+        Ok(Page { alive, last })
+    }
+
+    /// Deletes the sessions that have ended by themselves, or with their users. Call it now and then.
+    ///
+    /// # Errors
+    /// [`SessionError`].
+    pub fn forget_ended(&self, lifetimes: &Lifetimes, now: UnixTime) -> Result<(), SessionError> {
+        let mut after: Option<Vec<u8>> = None;
+        loop {
+            let rows = self.store.scan(Table::Sessions, after.as_deref(), PAGE)?;
+            let Some((last, _)) = rows.last() else { return Ok(()) };
+            after = Some(last.clone());
+            let mut batch = Batch::new();
+            for (key, bytes) in rows {
+                let stored = record::decode(record::key_to_id(&key)?, bytes)?;
+                let user = self.users.by_id(stored.session.user)?;
+                let ended = now >= lifetimes.end_of(&stored.session)
+                    || !user.is_some_and(|user| is_alive(&stored.session, &user));
+                if ended {
+                    batch = batch.expect(Table::Sessions, key.clone(), Some(stored.bytes));
+                    batch = batch.delete(Table::Sessions, key);
+                }
+            }
+            match self.store.commit(batch) {
+                // One of the page was refreshed in this moment. The page waits for the next call.
+                Ok(()) | Err(StoreError::Conflict) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    fn read(&self, id: SessionId) -> Result<Option<Stored>, StoreError> {
+        let bytes = self.store.get(Table::Sessions, id.as_bytes())?;
+        bytes.map(|bytes| record::decode(id, bytes)).transpose()
+    }
+}
+
+/// Whether the user still has the session, as far as that depends on the user.
+fn is_alive(session: &Session, user: &User) -> bool {
+    user.enabled && session.version >= user.sessions_from
+}

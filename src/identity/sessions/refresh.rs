@@ -1,0 +1,161 @@
+//! What a refresh token is good for: once for the next one, and after that to find out that it was stolen.
+
+use super::token::RefreshToken;
+use super::{Chain, Lifetimes, Origin, Session, SessionError, Sessions, Stored, is_alive, record};
+use crate::clock::UnixTime;
+use crate::id::SessionId;
+use crate::identity::users::User;
+use crate::secret::Secret;
+use crate::store::{Batch, StoreError, Table};
+
+/// How often a refresh is tried when others refresh the same session at the same time. Each failed attempt means that one of them
+/// has got through, after which this token is no longer the newest.
+const ATTEMPTS: usize = 16;
+
+/// A session goes on.
+pub struct Refreshed {
+    /// The session.
+    pub session: Session,
+    /// Its user as it is now, with the roles and the token version of now.
+    pub user: User,
+    /// The next refresh token.
+    pub token: Secret,
+}
+
+/// Why a session does not go on. All but the last are `invalid_grant` (RFC 6749 §5.2).
+#[derive(Debug, thiserror::Error)]
+pub enum RefreshError {
+    /// No token of this gateway.
+    #[error("it is no refresh token of this gateway")]
+    Unknown,
+    /// The session was ended, by whatever it was.
+    #[error("the session {0} has ended")]
+    Ended(SessionId),
+    /// The session was not used for too long, or is too old.
+    #[error("the session {0} has expired")]
+    Expired(SessionId),
+    /// The token belongs to another client.
+    #[error("the session {0} is that of another client")]
+    OtherClient(SessionId),
+    /// The token was used before: the session is ended, since one of the two who have it has stolen it (RFC 9700 §4.14.2).
+    #[error("an old refresh token of session {0} was used again, so the session was ended")]
+    Reused(SessionId),
+    /// It cannot be found out.
+    #[error(transparent)]
+    Failed(#[from] SessionError),
+}
+
+impl From<StoreError> for RefreshError {
+    fn from(error: StoreError) -> Self {
+        Self::Failed(error.into())
+    }
+}
+
+/// What a token with a good seal is in its session.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Standing {
+    Newest,
+    /// The one before, a moment ago: its answer may have been lost, or another request of the same client was faster.
+    Retried,
+    Old,
+    /// From a chain that this store does not know: it was restored from a backup.
+    Unknown,
+}
+
+impl Sessions {
+    /// Takes a refresh token for the next one, by the client that it was given to.
+    ///
+    /// # Errors
+    /// [`RefreshError`].
+    pub fn refresh(
+        &self,
+        token: &Secret,
+        client_id: &str,
+        origin: &Origin,
+        lifetimes: &Lifetimes,
+        now: UnixTime,
+    ) -> Result<Refreshed, RefreshError> {
+        let token = self.key.read(token.expose()).ok_or(RefreshError::Unknown)?;
+        let id = token.session;
+        for _ in 0..ATTEMPTS {
+            let stored = self.read(id)?.ok_or(RefreshError::Ended(id))?;
+            let user = self.may_go_on(&stored.session, client_id, lifetimes, now)?;
+            match self.standing(&token, &stored.session.chain, lifetimes, now) {
+                Standing::Newest => match self.rotate(&token, stored, origin, now) {
+                    Ok(session) => return Ok(self.refreshed(&token, session, user)),
+                    Err(StoreError::Conflict) => {}
+                    Err(error) => return Err(error.into()),
+                },
+                Standing::Retried => return Ok(self.refreshed(&token, stored.session, user)),
+                Standing::Unknown => return Err(RefreshError::Unknown),
+                Standing::Old => {
+                    self.end(id, now)?;
+                    return Err(RefreshError::Reused(id));
+                }
+            }
+        }
+        Err(RefreshError::Failed(StoreError::Conflict.into()))
+    }
+
+    fn may_go_on(
+        &self,
+        session: &Session,
+        client_id: &str,
+        lifetimes: &Lifetimes,
+        now: UnixTime,
+    ) -> Result<User, RefreshError> {
+        let user = self.users.by_id(session.user).map_err(SessionError::User)?;
+        let user = user.filter(|user| is_alive(session, user)).ok_or(RefreshError::Ended(session.id))?;
+        if now >= lifetimes.end_of(session) {
+            return Err(RefreshError::Expired(session.id));
+        }
+        if session.client_id != client_id {
+            return Err(RefreshError::OtherClient(session.id));
+        }
+        Ok(user)
+    }
+
+    fn standing(
+        &self,
+        token: &RefreshToken,
+        chain: &Chain,
+        lifetimes: &Lifetimes,
+        now: UnixTime,
+    ) -> Standing {
+        if token.place == chain.place {
+            return if token.digest() == chain.newest { Standing::Newest } else { Standing::Unknown };
+        }
+        if token.place > chain.place {
+            return Standing::Unknown;
+        }
+        let next = self.key.next(token);
+        let is_before = next.place == chain.place && next.digest() == chain.newest;
+        // Also if the clock was set back in between.
+        let between = now.as_millis().abs_diff(chain.rotated.as_millis());
+        if is_before && u128::from(between) <= lifetimes.grace.as_millis() {
+            Standing::Retried
+        } else {
+            Standing::Old
+        }
+    }
+
+    fn rotate(
+        &self,
+        token: &RefreshToken,
+        stored: Stored,
+        origin: &Origin,
+        now: UnixTime,
+    ) -> Result<Session, StoreError> {
+        let next = self.key.next(token);
+        let chain = Chain { place: next.place, newest: next.digest(), rotated: now };
+        let session = Session { used: now, origin: origin.clone(), chain, ..stored.session };
+        let key = session.id.as_bytes().as_slice();
+        let batch = Batch::new().expect(Table::Sessions, key, Some(stored.bytes));
+        self.store.commit(batch.put(Table::Sessions, key, record::encode(&session)?))?;
+        Ok(session)
+    }
+
+    fn refreshed(&self, token: &RefreshToken, session: Session, user: User) -> Refreshed {
+        Refreshed { session, user, token: self.key.write(&self.key.next(token)) }
+    }
+}

@@ -1,0 +1,265 @@
+use std::net::{IpAddr, Ipv4Addr};
+use std::path::Path;
+use std::sync::Arc;
+use std::thread;
+use std::time::Duration;
+
+use super::{Lifetimes, Origin, RefreshError, Refreshed, Session, Sessions};
+use crate::clock::UnixTime;
+use crate::identity::password::PasswordHash;
+use crate::identity::users::{User, Users};
+use crate::name::{Roles, Username};
+use crate::secret::Secret;
+use crate::store::{SledStore, Store, Table};
+use crate::token::testing::verified;
+use crate::token::{Revocations, Verified};
+
+const T0: UnixTime = UnixTime::from_secs(1_000_000);
+const LIFETIMES: Lifetimes = Lifetimes {
+    idle: Duration::from_secs(1_000),
+    most: Duration::from_secs(3_000),
+    grace: Duration::from_secs(10),
+};
+
+struct House {
+    users: Users,
+    sessions: Sessions,
+    store: Arc<dyn Store>,
+    revocations: Arc<Revocations>,
+}
+
+impl House {
+    fn open(path: &Path) -> Self {
+        let store: Arc<dyn Store> =
+            Arc::new(SledStore::open(path, 1 << 20, Duration::from_secs(30)).unwrap());
+        let revocations = Arc::new(Revocations::new());
+        let users = Users::new(store.clone(), revocations.clone());
+        let sessions = Sessions::open(store.clone(), users.clone()).unwrap();
+        Self { users, sessions, store, revocations }
+    }
+
+    fn begin(&self, name: &str) -> (Session, Secret) {
+        let user = self.users.find(name).unwrap().unwrap_or_else(|| self.add(name));
+        self.sessions.begin(&user, "password", origin(), T0).unwrap()
+    }
+
+    fn add(&self, name: &str) -> User {
+        self.users.add(&username(name), Roles::default(), hash("first"), T0).unwrap()
+    }
+
+    fn refresh(&self, token: &Secret, now: UnixTime) -> Result<Refreshed, RefreshError> {
+        self.sessions.refresh(token, "password", &origin(), &LIFETIMES, now)
+    }
+
+    fn refuses(&self, session: &Session) -> bool {
+        self.revocations.refuses(&Verified { session: session.id, ..verified() })
+    }
+
+    fn alive(&self, now: UnixTime) -> Vec<Session> {
+        self.sessions
+            .list(None, 100, &LIFETIMES, now)
+            .unwrap()
+            .alive
+            .into_iter()
+            .map(|(session, _)| session)
+            .collect()
+    }
+
+    fn rows(&self) -> usize {
+        self.store.scan(Table::Sessions, None, 100).unwrap().len()
+    }
+}
+
+fn origin() -> Origin {
+    Origin::new(IpAddr::V4(Ipv4Addr::LOCALHOST), Some(b"curl/8\n"))
+}
+
+fn username(name: &str) -> Username {
+    Username::new(name).unwrap()
+}
+
+fn hash(text: &str) -> PasswordHash {
+    PasswordHash::from_stored(format!("$argon2id${text}"))
+}
+
+fn at(seconds: u64) -> UnixTime {
+    T0.after(Duration::from_secs(seconds))
+}
+
+#[test]
+fn each_refresh_gives_the_next_token_and_a_restart_changes_nothing() {
+    let data = tempfile::tempdir().unwrap();
+    let (session, mut token) = House::open(data.path()).begin("alice");
+    for round in 1..5 {
+        let house = House::open(data.path());
+        let refreshed = house.refresh(&token, at(round * 100)).unwrap();
+        assert_eq!((refreshed.session.id, refreshed.user.username.as_str()), (session.id, "alice"));
+        assert_ne!(refreshed.token.expose(), token.expose());
+        assert_eq!(house.alive(at(round * 100)).len(), 1);
+        token = refreshed.token;
+    }
+}
+
+#[test]
+fn a_retried_refresh_gets_the_same_token_within_the_grace() {
+    let data = tempfile::tempdir().unwrap();
+    let house = House::open(data.path());
+    let (session, token) = house.begin("alice");
+    let next = house.refresh(&token, at(100)).unwrap().token;
+    for seconds in [100, 105, 110, 95] {
+        assert_eq!(house.refresh(&token, at(seconds)).unwrap().token.expose(), next.expose(), "{seconds}");
+    }
+    assert!(house.refresh(&next, at(110)).is_ok(), "it is the one chain of the session");
+    assert!(!house.refuses(&session));
+}
+
+#[test]
+fn cve_2024_refresh_reuse_ends_the_whole_session() {
+    let data = tempfile::tempdir().unwrap();
+    let house = House::open(data.path());
+    let (other, other_token) = house.begin("alice");
+    // Right behind the grace, and however old.
+    for later in [111, 900] {
+        let (session, token) = house.begin("alice");
+        let next = house.refresh(&token, at(100)).unwrap().token;
+        let Err(RefreshError::Reused(ended)) = house.refresh(&token, at(later)) else { panic!("{later}") };
+        assert_eq!(ended, session.id);
+        assert!(house.refuses(&session), "its access tokens too");
+        assert!(matches!(house.refresh(&next, at(later)), Err(RefreshError::Ended(_))));
+    }
+    // Two places back there is no grace.
+    let (_, first) = house.begin("alice");
+    let second = house.refresh(&first, at(100)).unwrap().token;
+    house.refresh(&second, at(101)).unwrap();
+    assert!(matches!(house.refresh(&first, at(102)), Err(RefreshError::Reused(_))));
+    assert!(
+        !house.refuses(&other) && house.refresh(&other_token, at(103)).is_ok(),
+        "another session lives on"
+    );
+}
+
+#[test]
+fn of_twenty_refreshes_at_the_same_time_one_chain_is_left() {
+    let data = tempfile::tempdir().unwrap();
+    let house = House::open(data.path());
+    let (_, token) = house.begin("alice");
+    let tokens: Vec<String> = thread::scope(|scope| {
+        let work = || house.refresh(&token, at(100)).unwrap().token.expose().to_owned();
+        let threads: Vec<_> = (0..20).map(|_| scope.spawn(work)).collect();
+        threads.into_iter().map(|thread| thread.join().unwrap()).collect()
+    });
+    assert!(tokens.iter().all(|next| *next == tokens[0]));
+    assert!(house.refresh(&Secret::new(tokens[0].clone()), at(100)).is_ok());
+    assert_eq!(house.rows(), 1);
+}
+
+#[test]
+fn a_session_ends_when_it_is_idle_or_old() {
+    let data = tempfile::tempdir().unwrap();
+    let house = House::open(data.path());
+    let (_, idle) = house.begin("alice");
+    assert!(matches!(house.refresh(&idle, at(1_000)), Err(RefreshError::Expired(_))));
+    let (_, mut token) = house.begin("alice");
+    for seconds in [999, 1_998, 2_997] {
+        token = house.refresh(&token, at(seconds)).unwrap().token;
+    }
+    assert!(matches!(house.refresh(&token, at(3_000)), Err(RefreshError::Expired(_))));
+    assert_eq!((house.rows(), house.alive(at(999)).len()), (2, 2));
+    house.sessions.forget_ended(&LIFETIMES, at(2_999)).unwrap();
+    assert_eq!((house.rows(), house.alive(at(2_999)).len()), (1, 1));
+    house.sessions.forget_ended(&LIFETIMES, at(3_000)).unwrap();
+    assert_eq!(house.rows(), 0);
+}
+
+#[test]
+fn an_ended_session_stays_ended() {
+    let data = tempfile::tempdir().unwrap();
+    let house = House::open(data.path());
+    let (session, token) = house.begin("alice");
+    assert!(house.sessions.end(session.id, at(1)).unwrap());
+    assert!(!house.sessions.end(session.id, at(2)).unwrap(), "it was not there any more");
+    assert!(house.refuses(&session) && matches!(house.refresh(&token, at(3)), Err(RefreshError::Ended(_))));
+    drop(house);
+    let house = House::open(data.path());
+    house.users.revoked().restore(at(3), Duration::from_secs(900)).unwrap();
+    assert!(house.refuses(&session) && matches!(house.refresh(&token, at(4)), Err(RefreshError::Ended(_))));
+}
+
+/// CVE-2026-16103: a grant that goes on for somebody who may not log in any more.
+#[test]
+fn cve_2026_16103_no_refresh_for_disabled_and_removed_users_and_old_passwords() {
+    let data = tempfile::tempdir().unwrap();
+    let house = House::open(data.path());
+    let names = ["disabled", "enabled-again", "removed", "new-password", "signed-out"];
+    let tokens = names.map(|name| house.begin(name).1);
+    house.users.set_enabled(&username("disabled"), false, at(1)).unwrap();
+    house.users.set_enabled(&username("enabled-again"), false, at(1)).unwrap();
+    house.users.set_enabled(&username("enabled-again"), true, at(2)).unwrap();
+    house.users.remove(&username("removed"), at(1)).unwrap();
+    house.users.set_password(&username("new-password"), &hash("second"), at(1)).unwrap();
+    house.users.end_sessions(&username("signed-out"), at(1)).unwrap();
+    for (name, token) in names.iter().zip(&tokens) {
+        assert!(matches!(house.refresh(token, at(3)), Err(RefreshError::Ended(_))), "{name}");
+    }
+    assert_eq!(house.alive(at(3)), []);
+    house.sessions.forget_ended(&LIFETIMES, at(3)).unwrap();
+    assert_eq!(house.rows(), 0);
+    assert!(house.refresh(&house.begin("new-password").1, at(4)).is_ok());
+}
+
+#[test]
+fn other_roles_and_another_name_are_in_the_next_token() {
+    let data = tempfile::tempdir().unwrap();
+    let house = House::open(data.path());
+    let (_, token) = house.begin("alice");
+    house
+        .users
+        .set_roles(&username("alice"), &["admin".parse().unwrap()].into_iter().collect(), at(1))
+        .unwrap();
+    house.users.rename(&username("alice"), &username("alina"), at(1)).unwrap();
+    let user = house.refresh(&token, at(2)).unwrap().user;
+    assert_eq!((user.username.as_str(), user.roles.to_string()), ("alina", "admin".to_owned()));
+}
+
+#[test]
+fn a_new_password_ends_the_other_sessions_only() {
+    let data = tempfile::tempdir().unwrap();
+    let house = House::open(data.path());
+    let ((own, own_token), (_, other)) = (house.begin("alice"), house.begin("alice"));
+    let before = house.users.find("alice").unwrap().unwrap();
+    let (_, after) = house.sessions.change_password(own.id, &hash("second"), at(1)).unwrap().unwrap();
+    assert_eq!((after.password, after.version), (hash("second"), before.version + 1));
+    let token = Verified { user: before.id, version: before.version, ..verified() };
+    assert!(house.revocations.refuses(&token), "all older access tokens end, also those of this session");
+    assert!(house.refresh(&own_token, at(2)).is_ok());
+    assert!(matches!(house.refresh(&other, at(2)), Err(RefreshError::Ended(_))));
+    house.sessions.end(own.id, at(3)).unwrap();
+    assert!(house.sessions.change_password(own.id, &hash("third"), at(4)).unwrap().is_none());
+}
+
+#[test]
+fn a_token_is_for_its_client_and_for_its_store() {
+    let data = tempfile::tempdir().unwrap();
+    let house = House::open(data.path());
+    let (session, token) = house.begin("alice");
+    let other = house.sessions.refresh(&token, "other", &origin(), &LIFETIMES, at(1));
+    assert!(matches!(other, Err(RefreshError::OtherClient(_))));
+    let elsewhere = tempfile::tempdir().unwrap();
+    assert!(matches!(House::open(elsewhere.path()).refresh(&token, at(1)), Err(RefreshError::Unknown)));
+    assert!(!house.refuses(&session) && house.refresh(&token, at(2)).is_ok());
+}
+
+#[test]
+fn the_store_has_no_token_in_it() {
+    let data = tempfile::tempdir().unwrap();
+    let house = House::open(data.path());
+    let (session, token) = house.begin("alice");
+    let next = house.refresh(&token, at(1)).unwrap().token;
+    let row = house.store.get(Table::Sessions, session.id.as_bytes()).unwrap().unwrap();
+    let text = String::from_utf8(row).unwrap();
+    assert!(text.contains(r#""agent":"curl/8""#), "{text}");
+    for token in [&token, &next] {
+        let secret = token.expose().as_bytes();
+        assert!(!secret.windows(16).any(|part| text.as_bytes().windows(16).any(|there| there == part)));
+    }
+}

@@ -1,0 +1,67 @@
+//! `POST /auth/password`: callers give themselves another password.
+//!
+//! It asks for the current one, since a stolen access token must not be enough. All other sessions of the caller end, and so do all
+//! access tokens; the answer has a new one for this session, in the form of RFC 6749 §5.1, and errors have that of §5.2.
+
+use super::Provider;
+use super::error::OAuthError;
+use super::form::Parameters;
+use super::request::{RETRY_AFTER, Refusal, answered, internal, parameters};
+use super::tokens::answer;
+use crate::auth::{Caller, Permit};
+use crate::body::{RequestBody, ResponseBody};
+use crate::clock;
+use crate::id::SessionId;
+use crate::identity::{LoginError, check_new_password};
+use crate::inbound::Inbound;
+use crate::message::Response;
+use crate::reject::Reject;
+
+/// Changes the caller's password.
+///
+/// # Errors
+/// [`Reject`] with status 400, 408 or 413 when the body cannot be read.
+pub async fn password(
+    permit: Permit<'_>,
+    inbound: &Inbound,
+    body: RequestBody,
+    provider: &Provider,
+) -> Result<Response<ResponseBody>, Reject> {
+    let caller = permit.caller().and_then(|caller| Some((caller, caller.session()?)));
+    let (caller, session) = caller.ok_or_else(|| Reject::Internal("a password of nobody".to_owned()))?;
+    let changed = async {
+        let parameters = parameters(inbound, body).await?;
+        Ok::<_, Refusal>(change(caller, session, &parameters, provider).await?)
+    };
+    answered(changed.await)
+}
+
+async fn change(
+    caller: &Caller,
+    id: SessionId,
+    parameters: &Parameters,
+    provider: &Provider,
+) -> Result<Response<String>, OAuthError> {
+    let current = parameters.required("current_password")?.clone();
+    let new = parameters.required("new_password")?.clone();
+    check_new_password(&new, caller.username())
+        .map_err(|weak| OAuthError::invalid_request(weak.to_string()))?;
+    let (login, username) = (provider.login.clone(), caller.username().clone());
+    let task = provider.control.spawn(async move {
+        login.with_password(username.as_str(), current).await?;
+        login.hash(new).await
+    });
+    let hash = match task.await.map_err(|error| internal(&error))? {
+        Ok(hash) => hash,
+        Err(LoginError::BadCredentials) => return Err(OAuthError::InvalidGrant),
+        Err(LoginError::Busy | LoginError::Stopped) => return Err(OAuthError::Busy(RETRY_AFTER)),
+        Err(error) => return Err(internal(&error)),
+    };
+    let change =
+        move |sessions: &crate::identity::Sessions| sessions.change_password(id, &hash, clock::now());
+    let changed = provider.with_sessions(change).await?.map_err(|error| internal(&error))?;
+    // The session may have ended while the password was hashed; then nothing was changed.
+    let (session, user) = changed.ok_or(OAuthError::InvalidGrant)?;
+    tracing::info!(user = %user.username, "a user has changed the own password");
+    answer(provider, &user, &session, None, false)
+}

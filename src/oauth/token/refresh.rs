@@ -1,0 +1,32 @@
+//! The refresh grant (RFC 6749 §6), with rotation (RFC 9700 §4.14.2).
+
+use super::super::error::OAuthError;
+use super::super::request::internal;
+use super::super::tokens::answer;
+use super::{NO_CLIENT, Request};
+use crate::clock;
+use crate::identity::{RefreshError, Refreshed};
+use crate::message::Response;
+
+pub(super) async fn grant(request: Request<'_>) -> Result<Response<String>, OAuthError> {
+    let Request { parameters, scope, origin, provider } = request;
+    let token = parameters.required("refresh_token")?.clone();
+    let (address, lifetimes) = (origin.address, provider.lifetimes);
+    let refresh = move |sessions: &crate::identity::Sessions| {
+        sessions.refresh(&token, NO_CLIENT, &origin, &lifetimes, clock::now())
+    };
+    match provider.with_sessions(refresh).await? {
+        Ok(Refreshed { session, user, token }) => {
+            answer(provider, &user, &session, Some(&token), scope.is_some())
+        }
+        Err(RefreshError::Failed(error)) => Err(internal(&error)),
+        Err(error @ RefreshError::Reused(_)) => {
+            tracing::warn!(client.address = %address, error = %error, "security: a refresh token may have been stolen");
+            Err(OAuthError::InvalidGrant)
+        }
+        Err(error) => {
+            tracing::debug!(client.address = %address, error = %error, "a refresh was refused");
+            Err(OAuthError::InvalidGrant)
+        }
+    }
+}
