@@ -12,7 +12,7 @@ use crate::clock;
 use crate::config::Config;
 use crate::gateway::Snapshot;
 use crate::health::Health;
-use crate::identity::{KeysError, Login, Sessions, Users, load_or_make};
+use crate::identity::{Clients, KeysError, Login, Sessions, Users, load_or_make};
 use crate::oauth::Provider;
 use crate::observe::metrics::Series;
 use crate::store::Store;
@@ -49,6 +49,7 @@ pub fn build(config: Arc<Config>, parts: &Parts, series: Option<Arc<Series>>) ->
         &config,
         parts.login.clone(),
         parts.sessions.clone(),
+        Clients::new(parts.users.clone()),
         ring,
         parts.control.clone(),
     ));

@@ -5,9 +5,12 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::TokenView;
-use super::wire::{Change, NewUser, SESSIONS, USERS, VERIFY, VerifyToken, status_of};
+use super::wire::{
+    CLIENTS, Change, ChangeClient, NewClient, NewUser, Rotate, SESSIONS, USERS, VERIFY, VerifyToken,
+    status_of,
+};
 use crate::id::SessionId;
-use crate::identity::{AdminError, SessionAdmin, UserAdmin};
+use crate::identity::{AdminError, ClientAdmin, SessionAdmin, UserAdmin};
 use crate::name::Username;
 use crate::secret::Secret;
 
@@ -18,14 +21,19 @@ pub(super) type VerifyFn = dyn Fn(&str) -> Result<TokenView, String> + Send + Sy
 pub(super) fn answer(
     users: &dyn UserAdmin,
     sessions: &dyn SessionAdmin,
+    clients: &dyn ClientAdmin,
     verify: &VerifyFn,
     method: &Method,
     path: &str,
     body: &[u8],
 ) -> (StatusCode, Vec<u8>) {
     let user = path.strip_prefix(USERS).and_then(|rest| rest.strip_prefix('/'));
+    let client = path.strip_prefix(CLIENTS).and_then(|rest| rest.strip_prefix('/'));
     let session = path.strip_prefix(SESSIONS).and_then(|rest| rest.strip_prefix('/'));
     let outcome = match (method, path, user) {
+        (&Method::GET, CLIENTS, _) => clients.clients().and_then(|list| json(&list)),
+        (&Method::POST, CLIENTS, _) => add_client(clients, body),
+        (method, _, _) if let Some(name) = client => one_client(clients, method, name, body),
         (&Method::GET, SESSIONS, _) => sessions.sessions(None).and_then(|list| json(&list)),
         (&Method::DELETE, _, _) if let Some(id) = session => end_session(sessions, id),
         (method, _, Some(name)) if let Some(name) = name.strip_suffix("/sessions") => {
@@ -45,6 +53,48 @@ pub(super) fn answer(
         Ok(body) => (StatusCode::OK, body),
         Err(error) => (status_of(&error), serde_json::to_vec(&error).unwrap_or_default()),
     }
+}
+
+fn add_client(clients: &dyn ClientAdmin, body: &[u8]) -> Result<Vec<u8>, AdminError> {
+    let new: NewClient = parse(body)?;
+    let added = clients.add_client(&new.client_id, new.roles)?;
+    tracing::info!(client = %added.client.client_id, roles = %added.client.roles, "a client was added");
+    json(&added)
+}
+
+fn one_client(
+    clients: &dyn ClientAdmin,
+    method: &Method,
+    path: &str,
+    body: &[u8],
+) -> Result<Vec<u8>, AdminError> {
+    let (name, rest) = path.split_once('/').unwrap_or((path, ""));
+    let name = Username::new(name).map_err(invalid)?;
+    let (what, answer) = match (method, rest) {
+        (&Method::GET, "") => return json(&clients.client(&name)?),
+        (&Method::PATCH, "") => {
+            let ChangeClient { enabled } = parse(body)?;
+            (
+                if enabled { "enabled" } else { "disabled" },
+                json(&clients.set_client_enabled(&name, enabled)?)?,
+            )
+        }
+        (&Method::DELETE, "") => {
+            clients.remove_client(&name)?;
+            ("removed", json(&())?)
+        }
+        (&Method::POST, "secrets") => {
+            let Rotate { keeps_old } = parse(body)?;
+            ("given a new secret", json(&clients.rotate_secret(&name, keeps_old)?)?)
+        }
+        _ => {
+            return Err(AdminError::Invalid {
+                reason: format!("{method} is not known for this of a client"),
+            });
+        }
+    };
+    tracing::info!(client = %name, what, "a client was changed");
+    Ok(answer)
 }
 
 fn end_session(sessions: &dyn SessionAdmin, id: &str) -> Result<Vec<u8>, AdminError> {

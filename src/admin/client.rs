@@ -16,9 +16,13 @@ use tokio::net::UnixStream;
 use tokio::runtime::{Builder, Runtime};
 
 use super::TokenView;
-use super::wire::{Change, NewUser, SESSIONS, USERS, VERIFY, VerifyToken};
+use super::wire::{
+    CLIENTS, Change, ChangeClient, NewClient, NewUser, Rotate, SESSIONS, USERS, VERIFY, VerifyToken,
+};
 use crate::id::SessionId;
-use crate::identity::{AdminError, SessionAdmin, SessionView, UserAdmin, UserView};
+use crate::identity::{
+    AdminError, ClientAdmin, ClientView, NewSecret, SessionAdmin, SessionView, UserAdmin, UserView,
+};
 use crate::name::{Roles, Username};
 use crate::secret::Secret;
 
@@ -177,5 +181,31 @@ impl SessionAdmin for Client {
 
     fn end_sessions(&self, of: &Username) -> Result<(), AdminError> {
         self.call(&Method::DELETE, &format!("{USERS}/{of}/sessions"), &())
+    }
+}
+
+impl ClientAdmin for Client {
+    fn add_client(&self, name: &Username, roles: Roles) -> Result<NewSecret, AdminError> {
+        self.call(&Method::POST, CLIENTS, &NewClient { client_id: name.clone(), roles })
+    }
+
+    fn clients(&self) -> Result<Vec<ClientView>, AdminError> {
+        self.call(&Method::GET, CLIENTS, &())
+    }
+
+    fn client(&self, name: &Username) -> Result<ClientView, AdminError> {
+        self.call(&Method::GET, &format!("{CLIENTS}/{name}"), &())
+    }
+
+    fn rotate_secret(&self, name: &Username, keeps_old: bool) -> Result<NewSecret, AdminError> {
+        self.call(&Method::POST, &format!("{CLIENTS}/{name}/secrets"), &Rotate { keeps_old })
+    }
+
+    fn set_client_enabled(&self, name: &Username, enabled: bool) -> Result<ClientView, AdminError> {
+        self.call(&Method::PATCH, &format!("{CLIENTS}/{name}"), &ChangeClient { enabled })
+    }
+
+    fn remove_client(&self, name: &Username) -> Result<(), AdminError> {
+        self.call(&Method::DELETE, &format!("{CLIENTS}/{name}"), &())
     }
 }

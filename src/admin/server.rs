@@ -20,7 +20,7 @@ use tokio::task::JoinSet;
 use super::TokenView;
 use super::api::{self, VerifyFn};
 use super::metrics::{self, PageFn};
-use crate::identity::{SessionAdmin, UserAdmin};
+use crate::identity::{ClientAdmin, SessionAdmin, UserAdmin};
 use crate::observe::metrics::Format;
 use crate::shutdown::Signal;
 
@@ -48,6 +48,7 @@ pub struct AdminServer {
 struct Answers {
     users: Arc<dyn UserAdmin + Send + Sync>,
     sessions: Arc<dyn SessionAdmin + Send + Sync>,
+    clients: Arc<dyn ClientAdmin + Send + Sync>,
     verify: Arc<VerifyFn>,
     page: Arc<PageFn>,
 }
@@ -62,6 +63,7 @@ impl AdminServer {
         path: &Path,
         users: Arc<dyn UserAdmin + Send + Sync>,
         sessions: Arc<dyn SessionAdmin + Send + Sync>,
+        clients: Arc<dyn ClientAdmin + Send + Sync>,
         verify: impl Fn(&str) -> Result<TokenView, String> + Send + Sync + 'static,
         page: impl Fn(Format) -> Option<String> + Send + Sync + 'static,
     ) -> Result<Self, SocketError> {
@@ -78,7 +80,7 @@ impl AdminServer {
         }
         let listener = UnixListener::bind(path).map_err(fail)?;
         std::fs::set_permissions(path, Permissions::from_mode(0o600)).map_err(fail)?;
-        let answers = Answers { users, sessions, verify: Arc::new(verify), page: Arc::new(page) };
+        let answers = Answers { users, sessions, clients, verify: Arc::new(verify), page: Arc::new(page) };
         Ok(Self { listener, path: path.to_owned(), answers })
     }
 
@@ -135,7 +137,7 @@ async fn serve(stream: UnixStream, answers: Answers, mut signal: Signal) {
 
 async fn respond(request: Request<Incoming>, answers: Answers) -> Response<Full<Bytes>> {
     let (head, body) = request.into_parts();
-    let Answers { users, sessions, verify, page } = answers;
+    let Answers { users, sessions, clients, verify, page } = answers;
     if head.uri.path() == metrics::PATH {
         return metrics::answer(&head.method, &head.headers, page).await;
     }
@@ -144,8 +146,9 @@ async fn respond(request: Request<Incoming>, answers: Answers) -> Response<Full<
         Ok(body) => {
             let body = zeroize::Zeroizing::new(body.to_bytes().to_vec());
             // Hashes passwords and waits for the disk.
-            let work =
-                move || api::answer(&*users, &*sessions, &*verify, &head.method, head.uri.path(), &body);
+            let work = move || {
+                api::answer(&*users, &*sessions, &*clients, &*verify, &head.method, head.uri.path(), &body)
+            };
             tokio::task::spawn_blocking(work).await.unwrap_or((StatusCode::INTERNAL_SERVER_ERROR, Vec::new()))
         }
     };

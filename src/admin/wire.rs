@@ -9,6 +9,8 @@ use crate::name::{Roles, Username};
 
 /// The users.
 pub(super) const USERS: &str = "/admin/v1/users";
+/// The clients.
+pub(super) const CLIENTS: &str = "/admin/v1/clients";
 /// The sessions; those of a user are under [`USERS`], too.
 pub(super) const SESSIONS: &str = "/admin/v1/sessions";
 /// `POST`: what a token says, if it is valid.
@@ -21,6 +23,28 @@ pub(super) struct NewUser {
     pub(super) username: Username,
     pub(super) roles: Roles,
     pub(super) password: String,
+}
+
+/// `POST /admin/v1/clients`
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct NewClient {
+    pub(super) client_id: Username,
+    pub(super) roles: Roles,
+}
+
+/// `PATCH /admin/v1/clients/NAME`
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct ChangeClient {
+    pub(super) enabled: bool,
+}
+
+/// `POST /admin/v1/clients/NAME/secrets`
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Rotate {
+    pub(super) keeps_old: bool,
 }
 
 /// `PATCH /admin/v1/users/NAME`: exactly one change.

@@ -21,8 +21,8 @@ use crate::gateway::{Shared, Worker};
 use crate::health::{Health, Phase};
 use crate::id::{NoRandomness, fill_random};
 use crate::identity::{
-    Argon2Params, HashPool, Hashing, KeysError, Lifetimes, LocalSessionAdmin, LocalUserAdmin, Login, Revoked,
-    SessionError, Sessions, Users,
+    Argon2Params, HashPool, Hashing, KeysError, Lifetimes, LocalClientAdmin, LocalSessionAdmin,
+    LocalUserAdmin, Login, Revoked, SessionError, Sessions, Users,
 };
 use crate::observe::AccessLog;
 use crate::reload::{self, Parts};
@@ -134,6 +134,7 @@ impl Gateway {
             &socket,
             users_admin,
             Arc::new(sessions_admin),
+            Arc::new(LocalClientAdmin::new(users.clone(), clock::now)),
             verify_with(shared.clone()),
             metrics::page_of(metrics.as_ref(), &shared),
         )?;

@@ -17,8 +17,8 @@ use crate::causes::with_causes;
 use crate::clock;
 use crate::config::Config;
 use crate::identity::{
-    self, Argon2Params, Hashing, Lifetimes, LocalSessionAdmin, LocalUserAdmin, SessionAdmin, Sessions,
-    UserAdmin, Users,
+    self, Argon2Params, ClientAdmin, Hashing, Lifetimes, LocalClientAdmin, LocalSessionAdmin, LocalUserAdmin,
+    SessionAdmin, Sessions, UserAdmin, Users,
 };
 use crate::store::{Store, StoreError};
 use crate::token::{Revocations, Verifier};
@@ -41,6 +41,7 @@ pub(super) enum Administration {
 pub(super) struct Opened {
     users: LocalUserAdmin,
     sessions: LocalSessionAdmin,
+    clients: LocalClientAdmin,
     store: Arc<dyn Store>,
     revocations: Arc<Revocations>,
 }
@@ -96,6 +97,14 @@ impl Administration {
         }
     }
 
+    /// The programs.
+    pub(super) fn clients(&self) -> &dyn ClientAdmin {
+        match self {
+            Self::Gateway(client) => client,
+            Self::Store(opened) => &opened.clients,
+        }
+    }
+
     /// Their sessions.
     pub(super) fn sessions(&self) -> &dyn SessionAdmin {
         match self {
@@ -143,8 +152,9 @@ impl Opened {
             Sessions::open(store.clone(), users.clone()).map_err(|error| Failure::because(&error))?;
         let lifetimes = Lifetimes::of(&config.token);
         let sessions = LocalSessionAdmin::new(sessions, move || lifetimes, clock::now);
+        let clients = LocalClientAdmin::new(users.clone(), clock::now);
         let users = LocalUserAdmin::new(users, Hashing::Here(params), clock::now);
-        Ok(Self { users, sessions, store, revocations })
+        Ok(Self { users, sessions, clients, store, revocations })
     }
 
     /// As the gateway would, with the keys of the store.

@@ -50,6 +50,11 @@ pub(super) enum Command {
         #[command(subcommand)]
         command: User,
     },
+    /// Manage programs that log in by themselves (client credentials)
+    Client {
+        #[command(subcommand)]
+        command: Client,
+    },
     /// See who is logged in, and end sessions
     Session {
         #[command(subcommand)]
@@ -198,6 +203,76 @@ pub(super) enum User {
     )]
     Remove {
         /// The username
+        #[arg(value_name = "NAME")]
+        name: Username,
+        /// Do not ask
+        #[arg(long)]
+        yes: bool,
+        #[command(flatten)]
+        form: Form,
+    },
+}
+
+/// `portcullis client`
+#[derive(Debug, Subcommand)]
+pub(super) enum Client {
+    /// Add a client, and show its secret this once
+    Add {
+        /// The name: its client_id, and the user that backends see
+        #[arg(value_name = "NAME")]
+        name: Username,
+        /// A role; may be given several times
+        #[arg(long = "role", value_name = "ROLE")]
+        roles: Vec<Role>,
+        #[command(flatten)]
+        form: Form,
+    },
+    /// List all clients
+    List {
+        #[command(flatten)]
+        form: Form,
+    },
+    /// Show one client
+    Show {
+        /// The client
+        #[arg(value_name = "NAME")]
+        name: Username,
+        #[command(flatten)]
+        form: Form,
+    },
+    /// Make a new secret, and show it this once; the one before stays good until the next rotation
+    Rotate {
+        /// The client
+        #[arg(value_name = "NAME")]
+        name: Username,
+        /// Only the new secret is good from now on
+        #[arg(long)]
+        end_old: bool,
+        #[command(flatten)]
+        form: Form,
+    },
+    /// Lock a client out; its tokens are refused from then on
+    Disable {
+        /// The client
+        #[arg(value_name = "NAME")]
+        name: Username,
+        #[command(flatten)]
+        form: Form,
+    },
+    /// Let a disabled client log in again
+    Enable {
+        /// The client
+        #[arg(value_name = "NAME")]
+        name: Username,
+        #[command(flatten)]
+        form: Form,
+    },
+    /// Remove a client for good
+    #[command(
+        after_help = "On a terminal it asks first. In a script, where nobody could answer, it does not."
+    )]
+    Remove {
+        /// The client
         #[arg(value_name = "NAME")]
         name: Username,
         /// Do not ask

@@ -3,6 +3,7 @@
 mod administration;
 mod arguments;
 mod check;
+mod client;
 mod demo;
 mod echo;
 mod explain;
@@ -58,6 +59,7 @@ fn dispatch(arguments: Arguments, out: &mut dyn Write, err: &mut dyn Write) -> R
         Command::Check { json } => check::run(&file.find()?, json, out),
         Command::Explain(question) => explain::run(&question, &file.load()?, out),
         Command::User { command } => user::run(&command, &file.load()?, out, err),
+        Command::Client { command } => client::run(&command, &file.load()?, out, err),
         Command::Session { command } => session::run(&command, &file.load()?, out, err),
         Command::Completions { shell } => completions(shell, out),
     }

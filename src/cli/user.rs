@@ -165,7 +165,7 @@ fn remove(
     Ok(Status::Done)
 }
 
-fn confirm(name: &Username, input: &mut dyn BufRead, err: &mut dyn Write) -> io::Result<bool> {
+pub(super) fn confirm(name: &Username, input: &mut dyn BufRead, err: &mut dyn Write) -> io::Result<bool> {
     write!(err, "Remove the user {name} for good? [y/N] ")?;
     err.flush()?;
     let mut answer = String::new();
@@ -181,7 +181,7 @@ fn report(out: &mut dyn Write, form: Form, user: &UserView, meaning: &str) -> Re
     Ok(())
 }
 
-fn with_roles(roles: &Roles) -> String {
+pub(super) fn with_roles(roles: &Roles) -> String {
     match roles.iter().count() {
         0 => "no role".to_owned(),
         1 => format!("the role {roles}"),
@@ -189,7 +189,7 @@ fn with_roles(roles: &Roles) -> String {
     }
 }
 
-fn state(enabled: bool) -> &'static str {
+pub(super) fn state(enabled: bool) -> &'static str {
     if enabled { "enabled" } else { "disabled" }
 }
 

@@ -119,9 +119,11 @@ impl LocalPaths {
             Endpoint::Token => self.token.value.clone(),
             Endpoint::Jwks => JWKS.into(),
             Endpoint::Metadata => METADATA.into(),
-            Endpoint::Me | Endpoint::Revoke | Endpoint::Logout | Endpoint::Password => {
-                self.under_prefix(endpoint.name())
-            }
+            Endpoint::Me
+            | Endpoint::Revoke
+            | Endpoint::Introspect
+            | Endpoint::Logout
+            | Endpoint::Password => self.under_prefix(endpoint.name()),
             Endpoint::Health => self.health.value.clone(),
             Endpoint::Ready => self.ready.value.clone(),
         }
@@ -139,7 +141,9 @@ impl Endpoint {
             Self::Token => "server.token_path",
             Self::Jwks => "the key set",
             Self::Metadata => "the metadata of the token endpoint",
-            Self::Me | Self::Revoke | Self::Logout | Self::Password => "server.local_prefix",
+            Self::Me | Self::Revoke | Self::Introspect | Self::Logout | Self::Password => {
+                "server.local_prefix"
+            }
             Self::Health => "server.health_path",
             Self::Ready => "server.ready_path",
         }
@@ -147,7 +151,7 @@ impl Endpoint {
 
     fn method(self) -> Method {
         match self {
-            Self::Token | Self::Revoke | Self::Logout | Self::Password => Method::POST,
+            Self::Token | Self::Revoke | Self::Introspect | Self::Logout | Self::Password => Method::POST,
             Self::Jwks | Self::Metadata | Self::Me | Self::Health | Self::Ready => Method::GET,
         }
     }
@@ -155,9 +159,13 @@ impl Endpoint {
     fn access(self) -> Access {
         match self {
             Self::Me | Self::Logout | Self::Password => Access::Authenticated,
-            Self::Token | Self::Revoke | Self::Jwks | Self::Metadata | Self::Health | Self::Ready => {
-                Access::Public
-            }
+            Self::Token
+            | Self::Revoke
+            | Self::Introspect
+            | Self::Jwks
+            | Self::Metadata
+            | Self::Health
+            | Self::Ready => Access::Public,
         }
     }
 }

@@ -264,6 +264,8 @@ pub enum Endpoint {
     Me,
     /// `POST /auth/revoke`
     Revoke,
+    /// `POST /auth/introspect`
+    Introspect,
     /// `POST /auth/logout`
     Logout,
     /// `POST /auth/password`
@@ -276,12 +278,13 @@ pub enum Endpoint {
 
 impl Endpoint {
     /// All of them.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Token,
         Self::Jwks,
         Self::Metadata,
         Self::Me,
         Self::Revoke,
+        Self::Introspect,
         Self::Logout,
         Self::Password,
         Self::Health,
@@ -297,6 +300,7 @@ impl Endpoint {
             Self::Metadata => "metadata",
             Self::Me => "me",
             Self::Revoke => "revoke",
+            Self::Introspect => "introspect",
             Self::Logout => "logout",
             Self::Password => "password",
             Self::Health => "health",

@@ -27,6 +27,9 @@ pub(super) async fn serve(
         Endpoint::Revoke => {
             oauth::revoke(permit, inbound, body, &snapshot.provider, &snapshot.verifier).await
         }
+        Endpoint::Introspect => {
+            oauth::introspect(permit, inbound, body, &snapshot.provider, &snapshot.verifier).await
+        }
         Endpoint::Logout => oauth::logout(permit, &snapshot.provider).await,
         Endpoint::Password => oauth::password(permit, inbound, body, &snapshot.provider).await,
         Endpoint::Health => Ok(health::alive(permit)),

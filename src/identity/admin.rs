@@ -178,7 +178,12 @@ impl LocalUserAdmin {
 
     fn find(&self, username: &Username) -> Result<User, AdminError> {
         let user = self.users.find(username.as_str()).map_err(|error| self.explain(error))?;
-        user.ok_or_else(|| self.explain(UserError::NotFound(username.clone())))
+        let user = user.ok_or_else(|| self.explain(UserError::NotFound(username.clone())))?;
+        if user.program.is_some() {
+            let reason = format!("\"{username}\" is a client and no user: see `portcullis client --help`");
+            return Err(AdminError::Invalid { reason });
+        }
+        Ok(user)
     }
 
     fn view(&self, result: Result<User, UserError>) -> Result<UserView, AdminError> {
@@ -186,17 +191,22 @@ impl LocalUserAdmin {
     }
 
     fn explain(&self, error: UserError) -> AdminError {
-        match error {
-            UserError::NotFound(username) => {
-                AdminError::NotFound { similar: self.users.similar_name(&username), username }
-            }
-            UserError::Exists(username) => AdminError::Exists { username },
-            UserError::Contended(username) => AdminError::Busy {
-                reason: format!("user \"{username}\" is being changed by others all the time"),
-            },
-            error @ (UserError::Store(_) | UserError::NoRandomness(_)) => {
-                AdminError::Unavailable { reason: with_causes(&error) }
-            }
+        explain(&self.users, error)
+    }
+}
+
+/// A failure in the words of the administration.
+pub(super) fn explain(users: &Users, error: UserError) -> AdminError {
+    match error {
+        UserError::NotFound(username) => {
+            AdminError::NotFound { similar: users.similar_name(&username), username }
+        }
+        UserError::Exists(username) => AdminError::Exists { username },
+        UserError::Contended(username) => AdminError::Busy {
+            reason: format!("user \"{username}\" is being changed by others all the time"),
+        },
+        error @ (UserError::Store(_) | UserError::NoRandomness(_)) => {
+            AdminError::Unavailable { reason: with_causes(&error) }
         }
     }
 }
@@ -212,14 +222,15 @@ impl UserAdmin for LocalUserAdmin {
     }
 
     fn list(&self) -> Result<Vec<UserView>, AdminError> {
-        let mut users: Vec<UserView> = Vec::new();
+        let (mut users, mut after): (Vec<UserView>, _) = (Vec::new(), None);
         loop {
-            let page = self.users.list(users.last().map(|user| user.id), 1000);
+            let page = self.users.list(after, 1000);
             let page = page.map_err(|error| self.explain(error))?;
             if page.is_empty() {
                 break;
             }
-            users.extend(page.iter().map(UserView::from));
+            after = page.last().map(|user| user.id);
+            users.extend(page.iter().filter(|user| user.program.is_none()).map(UserView::from));
         }
         users.sort_by_cached_key(|user| user.username.folded());
         Ok(users)
@@ -230,6 +241,7 @@ impl UserAdmin for LocalUserAdmin {
     }
 
     fn set_roles(&self, username: &Username, roles: Roles) -> Result<UserView, AdminError> {
+        self.find(username)?;
         self.view(self.users.set_roles(username, &roles, (self.clock)()))
     }
 
@@ -240,14 +252,17 @@ impl UserAdmin for LocalUserAdmin {
     }
 
     fn set_enabled(&self, username: &Username, enabled: bool) -> Result<UserView, AdminError> {
+        self.find(username)?;
         self.view(self.users.set_enabled(username, enabled, (self.clock)()))
     }
 
     fn rename(&self, from: &Username, to: &Username) -> Result<UserView, AdminError> {
+        self.find(from)?;
         self.view(self.users.rename(from, to, (self.clock)()))
     }
 
     fn remove(&self, username: &Username) -> Result<(), AdminError> {
+        self.find(username)?;
         self.users.remove(username, (self.clock)()).map_err(|error| self.explain(error))
     }
 }

@@ -87,7 +87,10 @@ impl Login {
             return Err(LoginError::BadCredentials);
         }
         let name = username.to_owned();
-        let claimed = self.read(move |users| users.find(&name)).await?.filter(|user| user.enabled);
+        let claimed = self
+            .read(move |users| users.find(&name))
+            .await?
+            .filter(|user| user.enabled && user.program.is_none());
         let hash = claimed.as_ref().map(|user| user.password.clone());
         let verdict = self.pool.verify(hash, password.clone()).await?;
         let (Verdict::Match, Some(claimed)) = (verdict, claimed) else {

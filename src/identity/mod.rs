@@ -1,6 +1,7 @@
 //! Users, passwords and sessions: the rules over the store. Knows no HTTP.
 
 mod admin;
+mod clients;
 mod hashing;
 mod keys;
 mod login;
@@ -11,6 +12,7 @@ mod sessions;
 mod users;
 
 pub use admin::{AdminError, Hashing, LocalUserAdmin, UserAdmin, UserView};
+pub use clients::{ClientAdmin, ClientView, Clients, LocalClientAdmin, NewSecret, Program};
 pub use hashing::{HashPool, PoolError, Verdict};
 pub use keys::{KeysError, load, load_or_make};
 pub use login::{Login, LoginError};
@@ -20,7 +22,7 @@ pub use password::{
 };
 pub use revoked::Revoked;
 pub use sessions::{
-    Lifetimes, LocalSessionAdmin, Origin, RefreshError, Refreshed, Session, SessionAdmin, SessionError,
-    SessionView, Sessions,
+    Lifetimes, LocalSessionAdmin, NO_CLIENT, Origin, RefreshError, Refreshed, Session, SessionAdmin,
+    SessionError, SessionView, Sessions,
 };
 pub use users::{User, UserError, Users};

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 use super::record;
 use crate::clock::UnixTime;
 use crate::store::{Batch, Store, StoreError, Table};
-use crate::token::{RevocationId, Revocations};
+use crate::token::{RevocationId, Revocations, Verified};
 
 const VERSION: u32 = 1;
 
@@ -59,6 +59,12 @@ pub struct Revoked {
 impl Revoked {
     pub(super) fn new(store: Arc<dyn Store>, set: Arc<Revocations>) -> Self {
         Self { store, set }
+    }
+
+    /// Whether the token was revoked.
+    #[must_use]
+    pub fn refuses(&self, token: &Verified) -> bool {
+        self.set.refuses(token)
     }
 
     /// Reads the revocations back into memory when the gateway starts, and deletes those that no token can outlive. Returns how long

@@ -63,23 +63,29 @@ struct Metadata<'a> {
     /// Required by the RFC even where there is no authorization endpoint.
     response_types_supported: [&'a str; 0],
     revocation_endpoint: String,
-    grant_types_supported: [&'a str; 2],
-    token_endpoint_auth_methods_supported: [&'a str; 1],
-    revocation_endpoint_auth_methods_supported: [&'a str; 1],
+    introspection_endpoint: String,
+    grant_types_supported: [&'a str; 3],
+    token_endpoint_auth_methods_supported: [&'a str; 3],
+    revocation_endpoint_auth_methods_supported: [&'a str; 3],
+    introspection_endpoint_auth_methods_supported: [&'a str; 2],
 }
 
 pub(super) fn render_metadata(config: &Config) -> Vec<u8> {
     let issuer = config.token.issuer.as_str();
     let base = issuer.trim_end_matches('/');
+    let (basic, post) = ("client_secret_basic", "client_secret_post");
+    let all = [basic, post, "none"];
     let metadata = Metadata {
         issuer,
         token_endpoint: format!("{base}{}", config.server.token_path),
         jwks_uri: format!("{base}/.well-known/jwks.json"),
         response_types_supported: [],
         revocation_endpoint: format!("{base}{}/revoke", config.server.local_prefix),
-        grant_types_supported: ["password", "refresh_token"],
-        token_endpoint_auth_methods_supported: ["none"],
-        revocation_endpoint_auth_methods_supported: ["none"],
+        introspection_endpoint: format!("{base}{}/introspect", config.server.local_prefix),
+        grant_types_supported: ["password", "refresh_token", "client_credentials"],
+        token_endpoint_auth_methods_supported: all,
+        revocation_endpoint_auth_methods_supported: all,
+        introspection_endpoint_auth_methods_supported: [basic, post],
     };
     serde_json::to_vec(&metadata).unwrap_or_default()
 }

@@ -1,8 +1,10 @@
 //! The OAuth 2.0 endpoints: the token endpoint (RFC 6749) and what clients discover us by (RFC 8414, RFC 7517).
 
+mod client_auth;
 mod discovery;
 mod error;
 mod form;
+mod introspect;
 mod logout;
 mod password;
 mod provider;
@@ -14,6 +16,7 @@ mod tokens;
 pub use discovery::{jwks, metadata};
 pub use error::{ClientAuth, OAuthError};
 pub use form::Parameters;
+pub use introspect::introspect;
 pub use logout::logout;
 pub use password::password;
 pub use provider::Provider;

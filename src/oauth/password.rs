@@ -7,7 +7,7 @@ use super::Provider;
 use super::error::OAuthError;
 use super::form::Parameters;
 use super::request::{RETRY_AFTER, Refusal, answered, internal, parameters};
-use super::tokens::answer;
+use super::tokens::{Login, answer};
 use crate::auth::{Caller, Permit};
 use crate::body::{RequestBody, ResponseBody};
 use crate::clock;
@@ -63,5 +63,5 @@ async fn change(
     // The session may have ended while the password was hashed; then nothing was changed.
     let (session, user) = changed.ok_or(OAuthError::InvalidGrant)?;
     tracing::info!(user = %user.username, "a user has changed the own password");
-    answer(provider, &user, &session, None, false)
+    answer(provider, &user, &Login::of(&session, None), false)
 }

@@ -10,7 +10,7 @@ use super::discovery::{self, Document};
 use super::error::OAuthError;
 use super::request::internal;
 use crate::config::Config;
-use crate::identity::{Lifetimes, Login, Sessions};
+use crate::identity::{Clients, Lifetimes, Login, Sessions};
 use crate::token::{Issuer, KeyRing};
 
 /// The authorization server. Part of the snapshot; `login` outlives it.
@@ -18,6 +18,7 @@ use crate::token::{Issuer, KeyRing};
 pub struct Provider {
     pub(super) login: Arc<Login>,
     pub(super) sessions: Sessions,
+    pub(super) clients: Clients,
     pub(super) lifetimes: Lifetimes,
     pub(super) issuer: Issuer,
     pub(super) ring: Arc<KeyRing>,
@@ -34,6 +35,7 @@ impl Provider {
         config: &Config,
         login: Arc<Login>,
         sessions: Sessions,
+        clients: Clients,
         ring: Arc<KeyRing>,
         control: Handle,
     ) -> Self {
@@ -47,7 +49,7 @@ impl Provider {
             HeaderValue::from_static("application/jwk-set+json"),
         );
         let lifetimes = Lifetimes::of(&config.token);
-        Self { login, sessions, lifetimes, issuer, ring, control, metadata, jwks }
+        Self { login, sessions, clients, lifetimes, issuer, ring, control, metadata, jwks }
     }
 
     /// Runs what blocks on the disk where it may, to its end even if nobody waits for it any more.

@@ -3,12 +3,13 @@
 use http::StatusCode;
 
 use super::Provider;
+use super::client_auth;
 use super::error::{OAuthError, uncached_json};
 use super::request::{Refusal, answered, internal, parameters};
 use crate::auth::Permit;
 use crate::body::{RequestBody, ResponseBody};
-use crate::clock;
-use crate::identity::Sessions;
+use crate::clock::{self, UnixTime};
+use crate::identity::{NO_CLIENT, SessionError, Sessions, User};
 use crate::inbound::Inbound;
 use crate::message::Response;
 use crate::reject::Reject;
@@ -37,18 +38,37 @@ async fn revoked(
     verifier: &Verifier,
 ) -> Result<Response<String>, Refusal> {
     let parameters = parameters(inbound, body).await?;
+    let client = client_auth::client(inbound.headers(), &parameters, provider).await?;
     // The hint says where to look first. We see by the token itself what it is.
-    end(parameters.required("token")?.clone(), provider, verifier).await?;
-    Ok(uncached_json(StatusCode::OK, "{}".to_owned()))
+    let (token, now) = (parameters.required("token")?.clone(), clock::now());
+    let access = verifier.verify(token.expose(), now).ok();
+    let end = move |sessions: &Sessions| match access {
+        Some(access) if !may_end(&access.client_id, client.as_ref()) => Ok(false),
+        Some(access) => sessions.revoke_token(access.token, now).map(|()| true),
+        None => end_session(sessions, &token, client.as_ref(), now),
+    };
+    match provider.with_sessions(end).await?.map_err(|error| internal(&error))? {
+        true => Ok(uncached_json(StatusCode::OK, "{}".to_owned())),
+        false => Err(OAuthError::UnauthorizedClient.into()),
+    }
 }
 
-async fn end(token: Secret, provider: &Provider, verifier: &Verifier) -> Result<(), OAuthError> {
-    let now = clock::now();
-    let access = verifier.verify(token.expose(), now).ok().map(|verified| verified.token);
-    let end = move |sessions: &Sessions| match (access, sessions.of_refresh_token(&token)) {
-        (Some(access), _) => sessions.revoke_token(access, now),
-        (None, Some(session)) => sessions.end(session, now).map(|_| ()),
-        (None, None) => Ok(()),
-    };
-    provider.with_sessions(end).await?.map_err(|error| internal(&error))
+/// Ends the session of a refresh token, if it is one. Returns whether the client may do that.
+fn end_session(
+    sessions: &Sessions,
+    token: &Secret,
+    client: Option<&User>,
+    now: UnixTime,
+) -> Result<bool, SessionError> {
+    let Some(session) = sessions.of_refresh_token(token)? else { return Ok(true) };
+    let may = may_end(&session.client_id, client);
+    if may {
+        sessions.end(session.id, now)?;
+    }
+    Ok(may)
+}
+
+/// RFC 7009 §2.1: a token that was given to a client is ended by that client alone; any other by whoever has it.
+fn may_end(owner: &str, client: Option<&User>) -> bool {
+    owner == NO_CLIENT || client.is_some_and(|client| client.username.as_str() == owner)
 }

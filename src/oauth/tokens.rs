@@ -7,6 +7,7 @@ use super::Provider;
 use super::error::{OAuthError, uncached_json};
 use super::request::internal;
 use crate::clock;
+use crate::id::SessionId;
 use crate::identity::{Session, User};
 use crate::message::Response;
 use crate::secret::Secret;
@@ -24,12 +25,25 @@ struct Success<'a> {
     scope: Option<String>,
 }
 
-/// An access token for the session of a user, with the refresh token if there is a new one.
+/// What tokens come from.
+pub(super) struct Login<'a> {
+    pub(super) session: SessionId,
+    pub(super) client_id: &'a str,
+    /// The next refresh token, if there is one.
+    pub(super) refresh: Option<&'a Secret>,
+}
+
+impl<'a> Login<'a> {
+    pub(super) fn of(session: &'a Session, refresh: Option<&'a Secret>) -> Self {
+        Self { session: session.id, client_id: &session.client_id, refresh }
+    }
+}
+
+/// An access token for a user or a client, and what goes with it.
 pub(super) fn answer(
     provider: &Provider,
     user: &User,
-    session: &Session,
-    refresh: Option<&Secret>,
+    login: &Login<'_>,
     scope_asked: bool,
 ) -> Result<Response<String>, OAuthError> {
     let subject = Subject {
@@ -37,8 +51,8 @@ pub(super) fn answer(
         username: &user.username,
         roles: &user.roles,
         version: user.version,
-        session: session.id,
-        client_id: &session.client_id,
+        session: login.session,
+        client_id: login.client_id,
     };
     let issued = provider.issuer.issue(provider.ring.active(), &subject, clock::now());
     let issued = issued.map_err(|error| internal(&error))?;
@@ -46,7 +60,7 @@ pub(super) fn answer(
         access_token: &issued.token,
         token_type: "Bearer",
         expires_in: issued.expires_in.as_secs(),
-        refresh_token: refresh.map(Secret::expose),
+        refresh_token: login.refresh.map(Secret::expose),
         scope: scope_asked.then(|| user.roles.to_string().replace(',', " ")),
     };
     let body = serde_json::to_string(&body).map_err(|error| internal(&error))?;

@@ -87,6 +87,18 @@ impl Issuer {
         Self { issuer: issuer.into(), audience: audience.into(), access_ttl }
     }
 
+    /// Its `iss`.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.issuer
+    }
+
+    /// The `aud` of its tokens.
+    #[must_use]
+    pub fn audience(&self) -> &str {
+        &self.audience
+    }
+
     /// A new token for `subject`, signed with `key`.
     ///
     /// # Errors

@@ -13,6 +13,7 @@
 mod harness;
 
 mod client_wire;
+mod clients;
 mod commands;
 mod demo;
 mod durability;

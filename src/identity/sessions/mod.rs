@@ -31,6 +31,11 @@ use crate::config;
 use crate::id::{NoRandomness, SessionId, TokenId, UserId, fill_random};
 use crate::secret::{Secret, SecretBytes};
 use crate::store::{Batch, Store, StoreError, Table};
+use crate::token::Verified;
+
+/// The `client_id` of the tokens of people who log in by themselves: RFC 9068 §2.2 requires the claim, and they have no client. No
+/// client can have this name.
+pub const NO_CLIENT: &str = "password";
 
 /// Where the secret behind refresh tokens is, in [`Table::Meta`].
 const KEY: &[u8] = b"refresh_token_key";
@@ -205,10 +210,19 @@ impl Sessions {
         Ok(self.users.revoked().commit(Batch::new(), id, Floor::all(now), || true)?)
     }
 
-    /// The session of a refresh token that is, or was, a real one.
+    /// Whether an access token was revoked.
     #[must_use]
-    pub fn of_refresh_token(&self, token: &Secret) -> Option<SessionId> {
-        self.key.read(token.expose()).map(|token| token.session)
+    pub fn refuses(&self, token: &Verified) -> bool {
+        self.users.revoked().refuses(token)
+    }
+
+    /// The session of a refresh token that is, or was, a real one.
+    ///
+    /// # Errors
+    /// [`SessionError::Store`].
+    pub fn of_refresh_token(&self, token: &Secret) -> Result<Option<Session>, SessionError> {
+        let Some(token) = self.key.read(token.expose()) else { return Ok(None) };
+        Ok(self.read(token.session)?.map(|stored| stored.session))
     }
 
     /// Gives the user of a session a new password. All other sessions of the user end, and so do all access tokens; the

@@ -97,6 +97,29 @@ impl Sessions {
         Err(RefreshError::Failed(StoreError::Conflict.into()))
     }
 
+    /// The session whose newest refresh token this is, if the client could go on with it now.
+    ///
+    /// # Errors
+    /// [`SessionError`] when that cannot be found out.
+    pub fn of_newest(
+        &self,
+        token: &Secret,
+        client_id: &str,
+        lifetimes: &Lifetimes,
+        now: UnixTime,
+    ) -> Result<Option<(Session, User)>, SessionError> {
+        let Some(token) = self.key.read(token.expose()) else { return Ok(None) };
+        let Some(Stored { session, .. }) = self.read(token.session)? else { return Ok(None) };
+        if self.standing(&token, &session.chain, lifetimes, now) != Standing::Newest {
+            return Ok(None);
+        }
+        match self.may_go_on(&session, client_id, lifetimes, now) {
+            Ok(user) => Ok(Some((session, user))),
+            Err(RefreshError::Failed(error)) => Err(error),
+            Err(_) => Ok(None),
+        }
+    }
+
     fn may_go_on(
         &self,
         session: &Session,

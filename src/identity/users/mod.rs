@@ -13,6 +13,7 @@ mod tests;
 use std::sync::Arc;
 
 use self::record::Stored;
+use super::clients::Program;
 use super::password::PasswordHash;
 use super::revoked::{Floor, Revoked};
 use crate::clock::UnixTime;
@@ -32,7 +33,7 @@ pub struct User {
     pub id: UserId,
     /// As it was written; compares case-insensitively.
     pub username: Username,
-    /// The hash of the password.
+    /// The hash of the password; that of a client is empty, which no password fits.
     pub password: PasswordHash,
     /// What the user may do.
     pub roles: Roles,
@@ -42,6 +43,8 @@ pub struct User {
     pub version: u64,
     /// Sessions that began with a lower token version have ended.
     pub sessions_from: u64,
+    /// What a client has in place of a password; `None` for a person.
+    pub program: Option<Program>,
     /// When the user was added.
     pub created: UnixTime,
     /// When anything but the form of the password hash was last changed.
@@ -100,18 +103,60 @@ impl Users {
         password: PasswordHash,
         now: UnixTime,
     ) -> Result<User, UserError> {
+        self.insert(username, roles, password, None, now)
+    }
+
+    /// Adds an enabled client.
+    ///
+    /// # Errors
+    /// [`UserError::Exists`] when the name is taken.
+    pub(super) fn add_program(
+        &self,
+        name: &Username,
+        roles: Roles,
+        program: Program,
+        now: UnixTime,
+    ) -> Result<User, UserError> {
+        self.insert(name, roles, PasswordHash::from_stored(String::new()), Some(program), now)
+    }
+
+    /// Changes the secrets of a client. Its tokens stay good.
+    ///
+    /// # Errors
+    /// [`UserError::NotFound`], also for a person; [`UserError::Contended`], [`UserError::Store`].
+    pub(super) fn change_program(
+        &self,
+        name: &Username,
+        now: UnixTime,
+        edit: impl Fn(&mut Program),
+    ) -> Result<User, UserError> {
+        self.retry(name, |stored| {
+            let mut user = stored.user.clone();
+            edit(user.program.as_mut().ok_or_else(|| UserError::NotFound(name.clone()))?);
+            self.save(stored, &user, Effect::KeepsTokens, Batch::new(), now)
+        })
+    }
+
+    fn insert(
+        &self,
+        username: &Username,
+        roles: Roles,
+        password: PasswordHash,
+        program: Option<Program>,
+        now: UnixTime,
+    ) -> Result<User, UserError> {
         let id = UserId::generate(now)?;
-        let (username, created, updated) = (username.clone(), now, now);
         let user = User {
             id,
-            username,
+            username: username.clone(),
             password,
             roles,
             enabled: true,
             version: 1,
             sessions_from: 0,
-            created,
-            updated,
+            program,
+            created: now,
+            updated: now,
         };
         let batch = Batch::new().expect(Table::Users, id.as_bytes().as_slice(), None).put(
             Table::Users,

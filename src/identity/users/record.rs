@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use super::User;
 use crate::clock::UnixTime;
 use crate::id::UserId;
+use crate::identity::clients::Program;
 use crate::identity::password::PasswordHash;
 use crate::identity::record::{self, from_bytes, to_bytes};
 use crate::name::{Roles, Username};
@@ -29,12 +30,14 @@ struct Record {
     version: u64,
     #[serde(default)]
     sessions_from: u64,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    program: Option<Program>,
     created: UnixTime,
     updated: UnixTime,
 }
 
 pub(super) fn encode(user: &User) -> Result<Vec<u8>, StoreError> {
-    let User { id: _, username, password, roles, enabled, version, sessions_from, created, updated } =
+    let User { id: _, username, password, roles, enabled, version, sessions_from, program, created, updated } =
         user.clone();
     to_bytes(&Record {
         v: VERSION,
@@ -44,15 +47,27 @@ pub(super) fn encode(user: &User) -> Result<Vec<u8>, StoreError> {
         enabled,
         version,
         sessions_from,
+        program,
         created,
         updated,
     })
 }
 
 pub(super) fn decode(id: UserId, bytes: Vec<u8>) -> Result<Stored, StoreError> {
-    let Record { v: _, username, password, roles, enabled, version, sessions_from, created, updated } =
-        from_bytes(&bytes, VERSION, &format_args!("user {id}"))?;
-    let user = User { id, username, password, roles, enabled, version, sessions_from, created, updated };
+    let Record {
+        v: _,
+        username,
+        password,
+        roles,
+        enabled,
+        version,
+        sessions_from,
+        program,
+        created,
+        updated,
+    } = from_bytes(&bytes, VERSION, &format_args!("user {id}"))?;
+    let user =
+        User { id, username, password, roles, enabled, version, sessions_from, program, created, updated };
     Ok(Stored { user, bytes })
 }
 

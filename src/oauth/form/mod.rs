@@ -176,7 +176,7 @@ fn is_scope(name: &str) -> bool {
 }
 
 /// Undoes the encoding of a name or a value: `+` is a space, `%` and two hexadecimal digits are a byte.
-fn decode(text: &[u8]) -> Result<Secret, OAuthError> {
+pub(super) fn decode(text: &[u8]) -> Result<Secret, OAuthError> {
     // Large enough from the start: a buffer that grows would leave copies of a password behind.
     let mut decoded = Zeroizing::new(Vec::with_capacity(text.len()));
     let mut bytes = text.iter();

@@ -163,7 +163,6 @@ fn secrets_are_not_shown() {
     for (content_type, body) in [
         (FORM, "password=c4n4ry&password=c4n4ry"),
         (FORM, "password=c4n4ry%"),
-        (FORM, "password=c4n4ry"),
         (JSON, r#"{"password":["c4n4ry"]}"#),
         (JSON, r#"{"password":"c4n4ry""#),
     ] {

@@ -1,28 +1,27 @@
 //! `POST /token` (RFC 6749 §3.2): one file for each grant.
 
+mod client_credentials;
 mod password;
 mod refresh;
 
-use http::{HeaderValue, header};
-
 use super::Provider;
-use super::error::{ClientAuth, OAuthError};
+use super::client_auth;
+use super::error::OAuthError;
 use super::form::Parameters;
 use super::request::{Refusal, answered, origin, parameters};
 use crate::auth::Permit;
 use crate::body::{RequestBody, ResponseBody};
-use crate::identity::Origin;
+use crate::identity::{NO_CLIENT, Origin, User};
 use crate::inbound::Inbound;
-use crate::message::{Fields, Response};
+use crate::message::Response;
 use crate::reject::Reject;
-
-/// The `client_id` of the tokens of people who log in by themselves: RFC 9068 §2.2 requires the claim, and they have no client.
-pub(super) const NO_CLIENT: &str = "password";
 
 /// A grant that is asked for.
 struct Request<'a> {
     parameters: &'a Parameters,
     scope: Option<&'a str>,
+    /// Who asks, if it is a registered client.
+    client: Option<User>,
     origin: Origin,
     provider: &'a Provider,
 }
@@ -47,26 +46,20 @@ async fn grant(
 ) -> Result<Response<String>, Refusal> {
     let parameters = &parameters(inbound, body).await?;
     let grant_type = parameters.required("grant_type")?.expose();
-    let request = Request { parameters, scope: parameters.scope()?, origin: origin(inbound), provider };
-    refuse_client_credentials(inbound.headers(), parameters)?;
+    let scope = parameters.scope()?;
+    let client = client_auth::client(inbound.headers(), parameters, provider).await?;
+    let request = Request { parameters, scope, client, origin: origin(inbound), provider };
     Ok(match grant_type {
         "password" => password::grant(request).await?,
+        "client_credentials" => client_credentials::grant(&request)?,
         "refresh_token" => refresh::grant(request).await?,
         _ => return Err(OAuthError::UnsupportedGrantType.into()),
     })
 }
 
-/// No program is registered here, so none can prove that it is one (RFC 6749 §3.2.1, §5.2). A public client's `client_id` alone
-/// proves nothing and does no harm.
-fn refuse_client_credentials(headers: &Fields, parameters: &Parameters) -> Result<(), OAuthError> {
-    let is_basic = |value: &HeaderValue| {
-        value.as_bytes().get(..6).is_some_and(|scheme| scheme.eq_ignore_ascii_case(b"basic "))
-    };
-    if headers.get_all(&header::AUTHORIZATION).any(is_basic) {
-        return Err(OAuthError::InvalidClient(ClientAuth::Header));
+impl Request<'_> {
+    /// The `client_id` of the tokens.
+    fn client_id(&self) -> String {
+        self.client.as_ref().map_or(NO_CLIENT, |client| client.username.as_str()).to_owned()
     }
-    if parameters.get("client_secret").is_some() {
-        return Err(OAuthError::InvalidClient(ClientAuth::Body));
-    }
-    Ok(())
 }

@@ -2,14 +2,15 @@
 
 use super::super::error::OAuthError;
 use super::super::request::{RETRY_AFTER, internal};
-use super::super::tokens::answer;
-use super::{NO_CLIENT, Request};
+use super::super::tokens::{Login, answer};
+use super::Request;
 use crate::clock;
 use crate::identity::LoginError;
 use crate::message::Response;
 
 pub(super) async fn grant(request: Request<'_>) -> Result<Response<String>, OAuthError> {
-    let Request { parameters, scope, origin, provider } = request;
+    let client_id = request.client_id();
+    let Request { parameters, scope, origin, provider, .. } = request;
     let username = parameters.required("username")?.expose().to_owned();
     let password = parameters.required("password")?.clone();
     let login = provider.login.clone();
@@ -22,9 +23,9 @@ pub(super) async fn grant(request: Request<'_>) -> Result<Response<String>, OAut
         Err(error) => return Err(internal(&error)),
     };
     let begin = move |sessions: &crate::identity::Sessions| {
-        sessions.begin(&user, NO_CLIENT, origin, clock::now()).map(|begun| (user, begun))
+        sessions.begin(&user, &client_id, origin, clock::now()).map(|begun| (user, begun))
     };
     let (user, (session, refresh)) =
         provider.with_sessions(begin).await?.map_err(|error| internal(&error))?;
-    answer(provider, &user, &session, Some(&refresh), scope.is_some())
+    answer(provider, &user, &Login::of(&session, Some(&refresh)), scope.is_some())
 }

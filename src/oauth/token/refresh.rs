@@ -2,22 +2,23 @@
 
 use super::super::error::OAuthError;
 use super::super::request::internal;
-use super::super::tokens::answer;
-use super::{NO_CLIENT, Request};
+use super::super::tokens::{Login, answer};
+use super::Request;
 use crate::clock;
 use crate::identity::{RefreshError, Refreshed};
 use crate::message::Response;
 
 pub(super) async fn grant(request: Request<'_>) -> Result<Response<String>, OAuthError> {
-    let Request { parameters, scope, origin, provider } = request;
+    let client_id = request.client_id();
+    let Request { parameters, scope, origin, provider, .. } = request;
     let token = parameters.required("refresh_token")?.clone();
     let (address, lifetimes) = (origin.address, provider.lifetimes);
     let refresh = move |sessions: &crate::identity::Sessions| {
-        sessions.refresh(&token, NO_CLIENT, &origin, &lifetimes, clock::now())
+        sessions.refresh(&token, &client_id, &origin, &lifetimes, clock::now())
     };
     match provider.with_sessions(refresh).await? {
         Ok(Refreshed { session, user, token }) => {
-            answer(provider, &user, &session, Some(&token), scope.is_some())
+            answer(provider, &user, &Login::of(&session, Some(&token)), scope.is_some())
         }
         Err(RefreshError::Failed(error)) => Err(internal(&error)),
         Err(error @ RefreshError::Reused(_)) => {
