@@ -5,8 +5,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::TokenView;
-use super::wire::{Change, NewUser, USERS, VERIFY, VerifyToken, status_of};
-use crate::identity::{AdminError, UserAdmin};
+use super::wire::{Change, IMPORT, Import, NewUser, USERS, VERIFY, VerifyToken, status_of};
+use crate::identity::{AdminError, Outcome, UserAdmin};
 use crate::name::Username;
 use crate::secret::Secret;
 
@@ -24,6 +24,7 @@ pub(super) fn answer(
     let outcome = match (method, path, path.strip_prefix(USERS).and_then(|rest| rest.strip_prefix('/'))) {
         (&Method::GET, USERS, _) => users.list().and_then(|list| json(&list)),
         (&Method::POST, USERS, _) => add(users, body),
+        (&Method::POST, IMPORT, _) => import(users, body),
         (&Method::POST, VERIFY, _) => check_token(verify, body),
         (method, _, Some(name)) => {
             Username::new(name).map_err(invalid).and_then(|name| one(users, method, &name, body))
@@ -43,6 +44,17 @@ fn add(users: &dyn UserAdmin, body: &[u8]) -> Result<Vec<u8>, AdminError> {
     let view = users.add(&new.username, new.roles, Secret::new(new.password))?;
     tracing::info!(user = %view.username, roles = %view.roles, "a user was added");
     json(&view)
+}
+
+fn import(users: &dyn UserAdmin, body: &[u8]) -> Result<Vec<u8>, AdminError> {
+    let Import { rules, users: imported } = parse(body)?;
+    let outcomes = users.import(&imported, &rules)?;
+    let count = |wanted: &Outcome| outcomes.iter().filter(|outcome| *outcome == wanted).count();
+    let (added, updated) = (count(&Outcome::Added), count(&Outcome::Updated));
+    if !rules.dry_run {
+        tracing::info!(added, updated, others = outcomes.len() - added - updated, "users were imported");
+    }
+    json(&outcomes)
 }
 
 fn one(users: &dyn UserAdmin, method: &Method, name: &Username, body: &[u8]) -> Result<Vec<u8>, AdminError> {

@@ -16,8 +16,8 @@ use tokio::net::UnixStream;
 use tokio::runtime::{Builder, Runtime};
 
 use super::TokenView;
-use super::wire::{Change, NewUser, USERS, VERIFY, VerifyToken};
-use crate::identity::{AdminError, UserAdmin, UserView};
+use super::wire::{Change, IMPORT, Import, NewUser, USERS, VERIFY, VerifyToken};
+use crate::identity::{AdminError, ImportRules, ImportedUser, Outcome, UserAdmin, UserView};
 use crate::name::{Roles, Username};
 use crate::secret::Secret;
 
@@ -133,6 +133,10 @@ impl UserAdmin for Client {
     fn add(&self, username: &Username, roles: Roles, password: Secret) -> Result<UserView, AdminError> {
         let new = NewUser { username: username.clone(), roles, password: password.expose().to_owned() };
         self.call(&Method::POST, USERS, &new)
+    }
+
+    fn import(&self, users: &[ImportedUser], rules: &ImportRules) -> Result<Vec<Outcome>, AdminError> {
+        self.call(&Method::POST, IMPORT, &Import { rules: rules.clone(), users: users.to_vec() })
     }
 
     fn list(&self) -> Result<Vec<UserView>, AdminError> {

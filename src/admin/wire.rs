@@ -4,11 +4,13 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::identity::AdminError;
+use crate::identity::{AdminError, ImportRules, ImportedUser};
 use crate::name::{Roles, Username};
 
 /// The users.
 pub(super) const USERS: &str = "/admin/v1/users";
+/// `POST`: users that come from elsewhere.
+pub(super) const IMPORT: &str = "/admin/v1/import";
 /// `POST`: what a token says, if it is valid.
 pub(super) const VERIFY: &str = "/admin/v1/verify";
 
@@ -19,6 +21,14 @@ pub(super) struct NewUser {
     pub(super) username: Username,
     pub(super) roles: Roles,
     pub(super) password: String,
+}
+
+/// `POST /admin/v1/import`
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Import {
+    pub(super) rules: ImportRules,
+    pub(super) users: Vec<ImportedUser>,
 }
 
 /// `PATCH /admin/v1/users/NAME`: exactly one change.

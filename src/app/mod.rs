@@ -20,7 +20,10 @@ use crate::config::Config;
 use crate::gateway::{Shared, Worker};
 use crate::health::{Health, Phase};
 use crate::id::{NoRandomness, fill_random};
-use crate::identity::{Argon2Params, HashPool, Hashing, KeysError, LocalUserAdmin, Login, UserError, Users};
+use crate::identity::{
+    Argon2Params, HashPool, Hashing, KeysError, LocalUserAdmin, Login, UserError, Users, prune_works,
+    restore_works,
+};
 use crate::observe::AccessLog;
 use crate::reload::{self, Parts};
 use crate::server::{self, BindError, Workers, WorkersError};
@@ -102,6 +105,7 @@ impl Gateway {
             lanes: login.argon2_lanes,
         };
         let pool = Arc::new(HashPool::new(login.permits, login.queue, params).map_err(StartError::HashPool)?);
+        restore_works(&users, &pool)?;
         let parts = Parts {
             store: store.clone(),
             users: users.clone(),
@@ -119,7 +123,8 @@ impl Gateway {
         let access = AccessLog::open(&config.log.access, config.log.format).map_err(StartError::AccessLog)?;
         let (workers, addresses) =
             start_workers(&config, &shared, access.as_ref(), metrics.as_deref(), &signal)?;
-        let users_admin = Arc::new(LocalUserAdmin::new(users.clone(), Hashing::Pool(pool), clock::now));
+        let users_admin =
+            Arc::new(LocalUserAdmin::new(users.clone(), Hashing::Pool(pool.clone()), clock::now));
         let socket = admin::socket_path(&config.store.path);
         let admin = AdminServer::bind(
             &socket,
@@ -127,6 +132,7 @@ impl Gateway {
             verify_with(shared.clone()),
             metrics::page_of(metrics.as_ref(), &shared),
         )?;
+        let pruned = users.clone();
         let tasks = vec![
             tokio::spawn(admin.run(signal.clone(), config.server.shutdown_grace)),
             tokio::spawn(forget_revocations(users, shared.clone(), signal)),
@@ -134,6 +140,11 @@ impl Gateway {
         parts.health.enter(Phase::Ready);
         announce(&config, &addresses);
         tokio::task::spawn_blocking(prepare_signing);
+        tokio::task::spawn_blocking(move || {
+            if let Err(error) = prune_works(&pruned, &pool) {
+                tracing::warn!(error = %with_causes(&error), "the kinds of password hashes in the store cannot be read");
+            }
+        });
         Ok(Self { started_with: config, shared, parts, addresses, access, workers, tasks, trigger, metrics })
     }
 

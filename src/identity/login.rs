@@ -80,7 +80,7 @@ impl Login {
         }
         let name = username.to_owned();
         let claimed = self.read(move |users| users.find(&name)).await?.filter(|user| user.enabled);
-        let hash = claimed.as_ref().map(|user| user.password.clone());
+        let hash = claimed.as_ref().map(|user| user.password.clone()).filter(|hash| !hash.is_none());
         let verdict = self.pool.verify(hash, password.clone()).await?;
         let (Verdict::Match, Some(claimed)) = (verdict, claimed) else {
             return Err(LoginError::BadCredentials);

@@ -4,6 +4,8 @@
 //! that must end older tokens raises the user's token version in the same batch, and is in the set that requests are checked against
 //! before the call returns.
 
+mod import;
+mod known_works;
 mod lookup;
 mod record;
 mod revoked;
@@ -33,7 +35,7 @@ pub struct User {
     pub id: UserId,
     /// As it was written; compares case-insensitively.
     pub username: Username,
-    /// The hash of the password.
+    /// The hash of the password, or none.
     pub password: PasswordHash,
     /// What the user may do.
     pub roles: Roles,

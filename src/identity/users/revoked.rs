@@ -108,18 +108,31 @@ impl Users {
 
     /// Commits the batch together with the revocation, and announces it before returning.
     pub(super) fn commit_revoking(&self, batch: Batch, user: UserId, floor: Floor) -> Result<(), UserError> {
-        let row = record::to_bytes(&floor)?;
-        let outcome = self.store.commit(batch.put(Table::Revocations, user.as_bytes().as_slice(), row));
-        let announce = match &outcome {
-            Ok(()) => true,
-            // Whether the change is on the disk is not known, but whoever reads the store sees it; then requests shall too.
-            Err(StoreError::Failed { .. }) => {
-                self.by_id(user).is_ok_and(|user| user.is_none_or(|user| user.version >= floor.min_version))
+        self.commit_all_revoking(batch, &[(user, floor)])
+    }
+
+    /// The same for several users.
+    pub(super) fn commit_all_revoking(
+        &self,
+        mut batch: Batch,
+        floors: &[(UserId, Floor)],
+    ) -> Result<(), UserError> {
+        for (user, floor) in floors {
+            batch = batch.put(Table::Revocations, user.as_bytes().as_slice(), record::to_bytes(floor)?);
+        }
+        let outcome = self.store.commit(batch);
+        for &(user, floor) in floors {
+            let announce = match &outcome {
+                Ok(()) => true,
+                // Whether the change is on the disk is not known, but whoever reads the store sees it; then requests shall too.
+                Err(StoreError::Failed { .. }) => self
+                    .by_id(user)
+                    .is_ok_and(|user| user.is_none_or(|user| user.version >= floor.min_version)),
+                Err(_) => false,
+            };
+            if announce {
+                self.revocations.revoke_user(user, floor.min_version, floor.at);
             }
-            Err(_) => false,
-        };
-        if announce {
-            self.revocations.revoke_user(user, floor.min_version, floor.at);
         }
         Ok(outcome?)
     }
