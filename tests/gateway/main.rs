@@ -32,5 +32,6 @@ mod proxying;
 mod revocation;
 mod upstream_wire;
 mod upstreams;
+mod user_import;
 mod users_cli;
 mod websockets;
