@@ -206,8 +206,8 @@ impl Workspace {
 
     /// Whether `password` is the one that was hashed. The outputs are compared in constant time.
     ///
-    /// A password with a NUL is none for bcrypt, after the same work: its key is repeated behind a NUL, so that "a" and "a\0a" would
-    /// be the same.
+    /// With a NUL it is a match for argon2 alone, after the same work. bcrypt repeats its key behind a NUL, so that "a" and "a\0a" would
+    /// be the same, and HMAC, on which PBKDF2 and scrypt stand, fills its key up with them (RFC 2104 §2): "a" and "a\0" would be.
     ///
     /// # Errors
     /// [`HashError`] when the hash cannot be checked, before any work is done for one that asks for too much.
@@ -216,7 +216,7 @@ impl Workspace {
         let mut output = vec![0; hash.output.len()];
         self.compute(hash.work, &input, &hash.salt, &mut output)?;
         let equal = verify_slices_are_equal(&output, &hash.output).is_ok();
-        let ambiguous = matches!(hash.work, Work::Bcrypt { .. }) && input.contains(&0);
+        let ambiguous = !matches!(hash.work, Work::Argon2 { .. }) && input.contains(&0);
         Ok(equal && !ambiguous)
     }
 

@@ -113,7 +113,7 @@ fn hashes_of_other_programs_match_their_passwords_and_no_other() {
         let wrong = [format!("{password}x"), format!("x{password}"), password.to_uppercase() + "?"];
         // Behind 72 bytes bcrypt sees nothing: see the test for that.
         let cut = program == "bcrypt 72";
-        for wrong in wrong.iter().skip(usize::from(cut)) {
+        for wrong in wrong.iter().skip(if cut { 2 } else { 0 }) {
             assert_eq!(verify(&hash, &secret(wrong)), Ok(false), "{program}");
         }
         // SECURITY L8
@@ -141,7 +141,7 @@ fn behind_72_bytes_bcrypt_sees_nothing_and_bcrypt_sha256_all() {
     assert_eq!(verify(&sha256, &secret(&other)), Ok(false));
 }
 
-/// SECURITY L6: bcrypt repeats its key behind the NUL that ends it.
+/// SECURITY L6: bcrypt repeats its key behind the NUL that ends it, and HMAC fills its key up with them.
 #[test]
 fn a_nul_does_not_repeat_or_end_a_password() {
     let hash = vector("bcrypt abc");
