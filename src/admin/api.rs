@@ -6,11 +6,11 @@ use serde::de::DeserializeOwned;
 
 use super::TokenView;
 use super::wire::{
-    CLIENTS, Change, ChangeClient, NewClient, NewUser, Rotate, SESSIONS, USERS, VERIFY, VerifyToken,
-    status_of,
+    CLIENTS, Change, ChangeClient, IMPORT, Import, NewClient, NewUser, Rotate, SESSIONS, USERS, VERIFY,
+    VerifyToken, status_of,
 };
 use crate::id::SessionId;
-use crate::identity::{AdminError, ClientAdmin, SessionAdmin, UserAdmin};
+use crate::identity::{AdminError, ClientAdmin, Outcome, SessionAdmin, UserAdmin};
 use crate::name::Username;
 use crate::secret::Secret;
 
@@ -41,6 +41,7 @@ pub(super) fn answer(
         }
         (&Method::GET, USERS, _) => users.list().and_then(|list| json(&list)),
         (&Method::POST, USERS, _) => add(users, body),
+        (&Method::POST, IMPORT, _) => import(users, body),
         (&Method::POST, VERIFY, _) => check_token(verify, body),
         (method, _, Some(name)) => {
             Username::new(name).map_err(invalid).and_then(|name| one(users, method, &name, body))
@@ -121,6 +122,17 @@ fn add(users: &dyn UserAdmin, body: &[u8]) -> Result<Vec<u8>, AdminError> {
     let view = users.add(&new.username, new.roles, Secret::new(new.password))?;
     tracing::info!(user = %view.username, roles = %view.roles, "a user was added");
     json(&view)
+}
+
+fn import(users: &dyn UserAdmin, body: &[u8]) -> Result<Vec<u8>, AdminError> {
+    let Import { rules, users: imported } = parse(body)?;
+    let outcomes = users.import(&imported, &rules)?;
+    let count = |wanted: &Outcome| outcomes.iter().filter(|outcome| *outcome == wanted).count();
+    let (added, updated) = (count(&Outcome::Added), count(&Outcome::Updated));
+    if !rules.dry_run {
+        tracing::info!(added, updated, others = outcomes.len() - added - updated, "users were imported");
+    }
+    json(&outcomes)
 }
 
 fn one(users: &dyn UserAdmin, method: &Method, name: &Username, body: &[u8]) -> Result<Vec<u8>, AdminError> {

@@ -17,11 +17,13 @@ use tokio::runtime::{Builder, Runtime};
 
 use super::TokenView;
 use super::wire::{
-    CLIENTS, Change, ChangeClient, NewClient, NewUser, Rotate, SESSIONS, USERS, VERIFY, VerifyToken,
+    CLIENTS, Change, ChangeClient, IMPORT, Import, NewClient, NewUser, Rotate, SESSIONS, USERS, VERIFY,
+    VerifyToken,
 };
 use crate::id::SessionId;
 use crate::identity::{
-    AdminError, ClientAdmin, ClientView, NewSecret, SessionAdmin, SessionView, UserAdmin, UserView,
+    AdminError, ClientAdmin, ClientView, ImportRules, ImportedUser, NewSecret, Outcome, SessionAdmin,
+    SessionView, UserAdmin, UserView,
 };
 use crate::name::{Roles, Username};
 use crate::secret::Secret;
@@ -138,6 +140,10 @@ impl UserAdmin for Client {
     fn add(&self, username: &Username, roles: Roles, password: Secret) -> Result<UserView, AdminError> {
         let new = NewUser { username: username.clone(), roles, password: password.expose().to_owned() };
         self.call(&Method::POST, USERS, &new)
+    }
+
+    fn import(&self, users: &[ImportedUser], rules: &ImportRules) -> Result<Vec<Outcome>, AdminError> {
+        self.call(&Method::POST, IMPORT, &Import { rules: rules.clone(), users: users.to_vec() })
     }
 
     fn list(&self) -> Result<Vec<UserView>, AdminError> {

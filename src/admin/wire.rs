@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::identity::AdminError;
+use crate::identity::{AdminError, ImportRules, ImportedUser};
 use crate::name::{Roles, Username};
 
 /// The users.
@@ -13,6 +13,8 @@ pub(super) const USERS: &str = "/admin/v1/users";
 pub(super) const CLIENTS: &str = "/admin/v1/clients";
 /// The sessions; those of a user are under [`USERS`], too.
 pub(super) const SESSIONS: &str = "/admin/v1/sessions";
+/// `POST`: users that come from elsewhere.
+pub(super) const IMPORT: &str = "/admin/v1/import";
 /// `POST`: what a token says, if it is valid.
 pub(super) const VERIFY: &str = "/admin/v1/verify";
 
@@ -45,6 +47,14 @@ pub(super) struct ChangeClient {
 #[serde(deny_unknown_fields)]
 pub(super) struct Rotate {
     pub(super) keeps_old: bool,
+}
+
+/// `POST /admin/v1/import`
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Import {
+    pub(super) rules: ImportRules,
+    pub(super) users: Vec<ImportedUser>,
 }
 
 /// `PATCH /admin/v1/users/NAME`: exactly one change.

@@ -22,7 +22,7 @@ use crate::health::{Health, Phase};
 use crate::id::{NoRandomness, fill_random};
 use crate::identity::{
     Argon2Params, HashPool, Hashing, KeysError, Lifetimes, LocalClientAdmin, LocalSessionAdmin,
-    LocalUserAdmin, Login, Revoked, SessionError, Sessions, Users,
+    LocalUserAdmin, Login, Revoked, SessionError, Sessions, UserError, Users, prune_works, restore_works,
 };
 use crate::observe::AccessLog;
 use crate::reload::{self, Parts};
@@ -46,6 +46,9 @@ pub enum StartError {
     /// The data directory.
     #[error(transparent)]
     Store(#[from] StoreError),
+    /// The users in it.
+    #[error(transparent)]
+    Users(#[from] UserError),
     /// The sessions in it.
     #[error(transparent)]
     Sessions(#[from] SessionError),
@@ -107,6 +110,7 @@ impl Gateway {
             lanes: login.argon2_lanes,
         };
         let pool = Arc::new(HashPool::new(login.permits, login.queue, params).map_err(StartError::HashPool)?);
+        restore_works(&users, &pool)?;
         let parts = Parts {
             store: store.clone(),
             users: users.clone(),
@@ -125,7 +129,8 @@ impl Gateway {
         let access = AccessLog::open(&config.log.access, config.log.format).map_err(StartError::AccessLog)?;
         let (workers, addresses) =
             start_workers(&config, &shared, access.as_ref(), metrics.as_deref(), &signal)?;
-        let users_admin = Arc::new(LocalUserAdmin::new(users.clone(), Hashing::Pool(pool), clock::now));
+        let users_admin =
+            Arc::new(LocalUserAdmin::new(users.clone(), Hashing::Pool(pool.clone()), clock::now));
         let of_now = shared.clone();
         let lifetimes = move || Lifetimes::of(&of_now.snapshot.load().config.token);
         let sessions_admin = LocalSessionAdmin::new(parts.sessions.clone(), lifetimes, clock::now);
@@ -138,6 +143,7 @@ impl Gateway {
             verify_with(shared.clone()),
             metrics::page_of(metrics.as_ref(), &shared),
         )?;
+        let pruned = users.clone();
         let tasks = vec![
             tokio::spawn(admin.run(signal.clone(), config.server.shutdown_grace)),
             tokio::spawn(forget(users.revoked().clone(), parts.sessions.clone(), shared.clone(), signal)),
@@ -145,6 +151,11 @@ impl Gateway {
         parts.health.enter(Phase::Ready);
         announce(&config, &addresses);
         tokio::task::spawn_blocking(prepare_signing);
+        tokio::task::spawn_blocking(move || {
+            if let Err(error) = prune_works(&pruned, &pool) {
+                tracing::warn!(error = %with_causes(&error), "the kinds of password hashes in the store cannot be read");
+            }
+        });
         Ok(Self { started_with: config, shared, parts, addresses, access, workers, tasks, trigger, metrics })
     }
 

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
-use clap::{ArgGroup, Args, Parser, Subcommand};
+use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use http::{HeaderName, HeaderValue, Method};
 
@@ -131,6 +131,8 @@ pub(super) enum User {
         #[command(flatten)]
         form: Form,
     },
+    /// Add users that come from elsewhere, with the hashes of their passwords
+    Import(Import),
     /// List all users
     List {
         #[command(flatten)]
@@ -304,6 +306,47 @@ pub(super) enum Session {
         #[arg(long, value_name = "NAME")]
         user: Option<Username>,
     },
+}
+
+/// `portcullis user import`
+#[derive(Debug, Args)]
+#[command(
+    after_help = "A line is a JSON object, {\"username\": \"alice\", \"roles\": [\"reader\"], \"password_hash\": \"$2b$12$...\", \"enabled\": true}, of \
+                        which only the username has to be there, or NAME:HASH as htpasswd writes it.\nHashes: argon2, bcrypt, scrypt and \
+                        PBKDF2 as passlib, PHC strings, htpasswd -B, Django and Werkzeug write them. Each is replaced by argon2id at \
+                        the first login.\nA line that cannot be imported is told with its number; the others are imported, and the exit \
+                        status is 1."
+)]
+pub(super) struct Import {
+    /// The file; - for standard input
+    #[arg(value_name = "FILE")]
+    pub(super) file: PathBuf,
+    /// What the lines are; the first one shows it otherwise
+    #[arg(long, value_name = "FORMAT")]
+    pub(super) format: Option<ImportFormat>,
+    /// A role for new users whose line says none; may be given several times
+    #[arg(long = "role", value_name = "ROLE")]
+    pub(super) roles: Vec<Role>,
+    /// Leave users that exist as they are, instead of failing for their lines
+    #[arg(long)]
+    pub(super) skip_existing: bool,
+    /// Give users that exist what their line says: password, roles, state; ends their older tokens if that changes them
+    #[arg(long, conflicts_with = "skip_existing")]
+    pub(super) update: bool,
+    /// Check everything and change nothing
+    #[arg(long)]
+    pub(super) dry_run: bool,
+    #[command(flatten)]
+    pub(super) form: Form,
+}
+
+/// What a file of users is.
+#[derive(Debug, Clone, Copy, ValueEnum)]
+pub(super) enum ImportFormat {
+    /// JSON lines
+    Json,
+    /// Lines of htpasswd
+    Htpasswd,
 }
 
 /// Where a password comes from. Never from an argument: everybody on the machine can read those.

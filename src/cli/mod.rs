@@ -8,6 +8,7 @@ mod demo;
 mod echo;
 mod explain;
 mod failure;
+mod import;
 mod password;
 mod serve;
 mod session;

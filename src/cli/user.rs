@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::administration::Administration;
 use super::arguments::{Form, User};
 use super::failure::{Failure, Status};
-use super::{password, print_json, table};
+use super::{import, password, print_json, table};
 use crate::config::Config;
 use crate::identity::UserView;
 use crate::name::{Roles, Username};
@@ -23,6 +23,7 @@ pub(super) fn run(
     err: &mut dyn Write,
 ) -> Result<Status, Failure> {
     match command {
+        User::Import(command) => import::run(command, config, out, err),
         User::List { form } => list(*form, config, out, err),
         User::Show { name, form } => show(name, *form, config, out),
         User::Remove { name, yes, form } => remove(name, *yes, *form, config, out, err),
@@ -43,7 +44,7 @@ pub(super) fn run(
 /// Changes one user. Returns the user as it is now, and what was done; `None` for a command that changes none.
 fn change(command: &User, config: &Config) -> Result<Option<(UserView, String)>, Failure> {
     let changed = match command {
-        User::List { .. } | User::Show { .. } | User::Remove { .. } => return Ok(None),
+        User::Import(_) | User::List { .. } | User::Show { .. } | User::Remove { .. } => return Ok(None),
         User::Add { name, roles, password, .. } => {
             let (roles, password) = (roles.iter().cloned().collect(), password::read(*password, name)?);
             let user = Administration::open(config)?.users().add(name, roles, password)?;
@@ -109,10 +110,11 @@ fn list(form: Form, config: &Config, out: &mut dyn Write, err: &mut dyn Write) -
     } else if users.is_empty() {
         writeln!(err, "There are no users yet. Add one: portcullis user add NAME --role ROLE")?;
     } else {
-        let head = ["USERNAME", "ROLES", "STATE", "ADDED"].map(str::to_owned);
+        let head = ["USERNAME", "ROLES", "STATE", "PASSWORD", "ADDED"].map(str::to_owned);
         let rows = users.into_iter().map(|user| {
             let roles = if user.roles.is_empty() { "-".to_owned() } else { user.roles.to_string() };
-            [user.username.to_string(), roles, state(user.enabled).to_owned(), day(&user.created).to_owned()]
+            let (state, added) = (state(user.enabled).to_owned(), day(&user.created).to_owned());
+            [user.username.to_string(), roles, state, user.password_form, added]
         });
         table::print(out, &std::iter::once(head).chain(rows).collect::<Vec<_>>())?;
     }
@@ -129,6 +131,7 @@ fn show(name: &Username, form: Form, config: &Config, out: &mut dyn Write) -> Re
         ["username", user.username.as_str()],
         ["roles", &user.roles.to_string()],
         ["state", state(user.enabled)],
+        ["password", &user.password_form],
         ["id", &user.id.to_string()],
         ["added", &user.created],
         ["changed", &user.updated],

@@ -10,7 +10,8 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use super::password::{self, Argon2Params, HashError, PasswordHash, Workspace};
+use super::password::{self, Argon2Params, Checked, HashError, PasswordHash, Work, Workspace};
+use super::works::{self, Works};
 use crate::clock;
 use crate::observe::metrics::Latency;
 use crate::secret::Secret;
@@ -60,9 +61,10 @@ struct Shared {
     queue: Mutex<Queue>,
     wake: Condvar,
     waits: Latency,
-    /// Given to users that do not exist.
-    unmatchable: PasswordHash,
     params: Argon2Params,
+    works: Works,
+    /// Held by the one hash that needs more memory than ours do.
+    large: Mutex<()>,
 }
 
 #[derive(Debug)]
@@ -109,8 +111,9 @@ impl HashPool {
             queue: Mutex::new(Queue { waiting: VecDeque::new(), in_flight: 0, capacity, stopped: false }),
             wake: Condvar::new(),
             waits: Latency::default(),
-            unmatchable: password::unmatchable(params).map_err(io::Error::other)?,
             params,
+            works: Works::new(params.into()),
+            large: Mutex::new(()),
         });
         let mut pool = Self { shared, params, threads: Vec::with_capacity(permits) };
         for _ in 0..permits {
@@ -133,14 +136,21 @@ impl HashPool {
         self.shared.queue().in_flight
     }
 
+    /// What is computed for a password that is wrong, whoever's it is.
+    #[must_use]
+    pub fn works(&self) -> &Works {
+        &self.shared.works
+    }
+
     /// How long jobs wait for a thread.
     #[must_use]
     pub fn waits(&self) -> &Latency {
         &self.shared.waits
     }
 
-    /// Checks a password. `None` stands for a user that does not exist or may not log in: it is a mismatch after the same work. A job
-    /// that has begun runs to its end even if the caller goes away.
+    /// Checks a password. `None` stands for a user that does not exist or may not log in: it is a mismatch after the same work, which
+    /// is that of [`Self::works`], each of them once. A match is told at once. A job that
+    /// has begun runs to its end even if the caller goes away.
     ///
     /// # Errors
     /// [`PoolError::Busy`] at once when the queue is full; [`PoolError::Stopped`].
@@ -256,21 +266,57 @@ impl Shared {
     }
 
     fn verify(&self, hash: Option<&PasswordHash>, password: &Secret, workspace: &mut Workspace) -> Verdict {
-        match hash.map(|hash| workspace.verify(hash, password)) {
-            Some(Ok(true)) => Verdict::Match,
-            Some(Ok(false)) => Verdict::Mismatch,
+        let done = match hash.map(|hash| self.check(hash, password, workspace)) {
+            Some(Ok((true, _))) => return Verdict::Match,
+            Some(Ok((false, work))) => Some(work),
             Some(Err(error)) => {
                 tracing::error!(%error, "a stored password hash cannot be checked; set the user's password anew");
-                self.spend(password, workspace)
+                None
             }
-            None => self.spend(password, workspace),
+            None => None,
+        };
+        // SECURITY (L1): whether the user is known, and with which kind of hash, makes no difference in time.
+        for work in works::others(&self.works.all(), done) {
+            if let Err(error) = self.with_memory(work, workspace, |workspace| workspace.spend(work, password))
+            {
+                tracing::debug!(%error, "the work of a password hash was left out");
+            }
         }
+        Verdict::Mismatch
     }
 
-    /// The work of a check, without the chance of a match.
-    fn spend(&self, password: &Secret, workspace: &mut Workspace) -> Verdict {
-        let _ = workspace.verify(&self.unmatchable, password);
-        Verdict::Mismatch
+    fn check(
+        &self,
+        hash: &PasswordHash,
+        password: &Secret,
+        workspace: &mut Workspace,
+    ) -> Result<(bool, Work), HashError> {
+        let checked: Checked = password::parse(hash.expose())?;
+        let work = checked.work;
+        let matches = self.with_memory(work, workspace, |workspace| workspace.verify(&checked, password))?;
+        Ok((matches, work))
+    }
+
+    /// Of the hashes that need more memory than ours, one is computed at a time, so that the threads together take at most the
+    /// memory of ours for each of them and that of one large one. The memory of a large one is not kept.
+    fn with_memory<T>(
+        &self,
+        work: Work,
+        workspace: &mut Workspace,
+        compute: impl FnOnce(&mut Workspace) -> T,
+    ) -> T {
+        let large = work.memory_kib() > u64::from(self.params.memory_kib);
+        let turn = large.then(|| self.large.lock().unwrap_or_else(PoisonError::into_inner));
+        if large || matches!(work, Work::Scrypt { .. }) {
+            // It takes memory of its own, instead of ours.
+            *workspace = Workspace::default();
+        }
+        let result = compute(workspace);
+        if large {
+            *workspace = Workspace::default();
+        }
+        drop(turn);
+        result
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {

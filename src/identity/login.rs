@@ -87,11 +87,9 @@ impl Login {
             return Err(LoginError::BadCredentials);
         }
         let name = username.to_owned();
-        let claimed = self
-            .read(move |users| users.find(&name))
-            .await?
-            .filter(|user| user.enabled && user.program.is_none());
-        let hash = claimed.as_ref().map(|user| user.password.clone());
+        let may_log_in = |user: &User| user.enabled && user.program.is_none();
+        let claimed = self.read(move |users| users.find(&name)).await?.filter(may_log_in);
+        let hash = claimed.as_ref().map(|user| user.password.clone()).filter(|hash| !hash.is_none());
         let verdict = self.pool.verify(hash, password.clone()).await?;
         let (Verdict::Match, Some(claimed)) = (verdict, claimed) else {
             return Err(LoginError::BadCredentials);

@@ -3,6 +3,7 @@
 mod admin;
 mod clients;
 mod hashing;
+mod import;
 mod keys;
 mod login;
 mod password;
@@ -10,14 +11,16 @@ mod record;
 mod revoked;
 mod sessions;
 mod users;
+mod works;
 
 pub use admin::{AdminError, Hashing, LocalUserAdmin, UserAdmin, UserView};
 pub use clients::{ClientAdmin, ClientView, Clients, LocalClientAdmin, NewSecret, Program};
 pub use hashing::{HashPool, PoolError, Verdict};
+pub use import::{FileFormat, IfExists, ImportRules, ImportedUser, Line, LineError, Lines, Outcome};
 pub use keys::{KeysError, load, load_or_make};
 pub use login::{Login, LoginError};
 pub use password::{
-    Argon2Params, HashError, MAX_PASSWORD_BYTES, MIN_PASSWORD_CHARACTERS, PasswordHash, WeakPassword,
+    Argon2Params, HashError, MAX_PASSWORD_BYTES, MIN_PASSWORD_CHARACTERS, PasswordHash, WeakPassword, Work,
     Workspace, check_new_password, hash, needs_rehash,
 };
 pub use revoked::Revoked;
@@ -26,3 +29,4 @@ pub use sessions::{
     SessionError, SessionView, Sessions,
 };
 pub use users::{User, UserError, Users};
+pub use works::{Works, prune_works, restore_works};

@@ -1,15 +1,23 @@
-//! Passwords: which are good enough, and their argon2id hashes. Everything here that hashes takes tens of milliseconds and
+//! Passwords: which are good enough, and their hashes. New ones are argon2id; those that were imported from elsewhere are checked as
+//! they are, within bounds, until the next login replaces them. Everything here that hashes takes tens of milliseconds or more and
 //! megabytes of memory; [`super::HashPool`] bounds how much of that happens at once.
 
-use std::fmt;
+mod format;
+mod refused;
+mod work;
 
-use argon2::password_hash::phc::PasswordHash as Phc;
-use argon2::{Algorithm, Argon2, Block, Params, Version};
+use std::fmt;
+use std::hint::black_box;
+
+use argon2::{Argon2, Block};
 use aws_lc_rs::constant_time::verify_slices_are_equal;
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD_NO_PAD;
 use serde::{Deserialize, Serialize};
 
+pub(super) use self::format::{Checked, parse};
+pub(super) use self::work::Digest;
+pub use self::work::Work;
 use crate::id::{NoRandomness, fill_random};
 use crate::name::Username;
 use crate::secret::Secret;
@@ -20,20 +28,11 @@ pub const MIN_PASSWORD_CHARACTERS: usize = 8;
 /// The longest password, in bytes. Longer ones are refused before anything is computed.
 pub const MAX_PASSWORD_BYTES: usize = 1024;
 
-/// The most work that a stored hash may ask for. A record that asks for more was not written by us, and checking it could
-/// exhaust the memory.
-const MAX_MEMORY_KIB: u32 = 256 * 1024;
-const MAX_PASSES: u32 = 16;
-const MAX_LANES: u32 = 16;
-
 const SALT_BYTES: usize = 16;
 const OUTPUT_BYTES: usize = 32;
 
-/// Below this a stored hash could be met by chance, or by trying.
-const MIN_OUTPUT_BYTES: usize = 16;
-
 /// What a password hash costs. The defaults are those of OWASP's password storage cheat sheet.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Argon2Params {
     /// Memory in KiB.
     pub memory_kib: u32,
@@ -49,9 +48,10 @@ impl Default for Argon2Params {
     }
 }
 
-/// A password hash in the PHC string format, as the store keeps it. Its text may be anything; [`Workspace::verify`] judges it, so
-/// that a record with a bad hash can still be read, shown and repaired.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+/// The text of a password hash, as the store keeps it: a PHC string, or what it was imported as. It may be anything, since
+/// [`Workspace::verify`] judges it, so that a record with a bad hash can still be read, shown and repaired. The empty text is that of
+/// a user without a password, who cannot log in.
+#[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
 pub struct PasswordHash(String);
 
@@ -68,7 +68,40 @@ impl PasswordHash {
         Self(text)
     }
 
-    /// The PHC string. It belongs into the store and nowhere else.
+    /// Takes a hash that was made elsewhere. What is accepted can be verified.
+    ///
+    /// # Errors
+    /// [`HashError`] says what is wrong with it, in words that do not repeat it.
+    pub fn import(text: String) -> Result<Self, HashError> {
+        parse(&text).map(|_| Self(text))
+    }
+
+    /// Whether it can be verified.
+    ///
+    /// # Errors
+    /// As [`Self::import`].
+    pub fn check(&self) -> Result<(), HashError> {
+        parse(&self.0).map(drop)
+    }
+
+    /// Whether there is no password at all.
+    #[must_use]
+    pub fn is_none(&self) -> bool {
+        self.0.is_empty()
+    }
+
+    /// Which function made it, for people: `argon2id`, `bcrypt`, `none`, `unreadable`.
+    #[must_use]
+    pub fn form(&self) -> &'static str {
+        if self.is_none() { "none" } else { self.work().map_or("unreadable", Work::name) }
+    }
+
+    /// How it is checked; `None` if it cannot be.
+    pub(super) fn work(&self) -> Option<Work> {
+        parse(&self.0).ok().map(|checked| checked.work)
+    }
+
+    /// The text. It belongs into the store and nowhere else.
     #[must_use]
     pub fn expose(&self) -> &str {
         &self.0
@@ -81,18 +114,19 @@ impl fmt::Debug for PasswordHash {
     }
 }
 
-/// Why a password cannot be hashed, or a stored hash not be checked. Never says anything about the password.
+/// Why a password cannot be hashed, or a hash not be checked. Never says anything about the password. All but the last complete
+/// "the password hash ...".
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum HashError {
-    /// The text is not a complete argon2 hash in the PHC string format.
-    #[error("the stored password hash is not an argon2 hash in the PHC string format: {0}")]
+    /// The text begins like a known hash and is not one.
+    #[error("the password hash cannot be read: {0}")]
     Unreadable(String),
-    /// The hash asks for more memory, passes or lanes than we grant, or is too short.
-    #[error(
-        "the stored password hash is out of bounds: at most 256 MiB, 16 passes and 16 lanes are granted, and at least \
-         16 bytes of output are wanted"
-    )]
-    OutOfBounds,
+    /// What it is is known, or at least that it is nothing which can be accepted.
+    #[error("the password hash is not accepted: {0}")]
+    Refused(String),
+    /// The hash asks for more work than we grant, or is too short.
+    #[error("the password hash is out of bounds: {0}")]
+    OutOfBounds(&'static str),
     /// The computation failed, for want of memory or because the configured parameters are impossible.
     #[error("cannot compute a password hash: {0}")]
     Failed(String),
@@ -165,42 +199,51 @@ impl Workspace {
     pub fn hash(&mut self, params: Argon2Params, password: &Secret) -> Result<PasswordHash, HashError> {
         let mut salt = [0; SALT_BYTES];
         fill_random(&mut salt)?;
-        let cost = Params::new(params.memory_kib, params.passes, params.lanes, Some(OUTPUT_BYTES));
-        let argon2 = Argon2::new(Algorithm::Argon2id, Version::V0x13, cost.map_err(failed)?);
         let mut output = [0; OUTPUT_BYTES];
-        self.compute(&argon2, password, &salt, &mut output)?;
+        self.compute(params.into(), password.expose().as_bytes(), &salt, &mut output)?;
         Ok(PasswordHash::render(params, &salt, &output))
     }
 
     /// Whether `password` is the one that was hashed. The outputs are compared in constant time.
     ///
+    /// With a NUL it is a match for argon2 alone, after the same work. bcrypt repeats its key behind a NUL, so that "a" and "a\0a" would
+    /// be the same, and HMAC, on which PBKDF2 and scrypt stand, fills its key up with them (RFC 2104 §2): "a" and "a\0" would be.
+    ///
     /// # Errors
     /// [`HashError`] when the hash cannot be checked, before any work is done for one that asks for too much.
-    pub fn verify(&mut self, hash: &PasswordHash, password: &Secret) -> Result<bool, HashError> {
-        let Bounded { argon2, salt, output: expected } = parse_bounded(hash)?;
-        let mut output = vec![0; expected.len()];
-        self.compute(&argon2, password, &salt, &mut output)?;
-        Ok(verify_slices_are_equal(&output, &expected).is_ok())
+    pub(super) fn verify(&mut self, hash: &Checked, password: &Secret) -> Result<bool, HashError> {
+        let input = hash.prehash.apply(password.expose(), &hash.salt);
+        let mut output = vec![0; hash.output.len()];
+        self.compute(hash.work, &input, &hash.salt, &mut output)?;
+        let equal = verify_slices_are_equal(&output, &hash.output).is_ok();
+        let ambiguous = !matches!(hash.work, Work::Argon2 { .. }) && input.contains(&0);
+        Ok(equal && !ambiguous)
     }
 
-    fn compute(
-        &mut self,
-        argon2: &Argon2<'_>,
-        password: &Secret,
-        salt: &[u8],
-        output: &mut [u8],
-    ) -> Result<(), HashError> {
+    /// Does the work of [`Self::verify`] without the chance of a match.
+    ///
+    /// # Errors
+    /// As there.
+    pub(super) fn spend(&mut self, work: Work, password: &Secret) -> Result<(), HashError> {
+        let mut output = [0; OUTPUT_BYTES];
+        let output = match work {
+            // A longer one would be computed in several blocks.
+            Work::Pbkdf2 { digest, .. } => output.get_mut(..digest.bytes().min(OUTPUT_BYTES)),
+            _ => Some(&mut output[..]),
+        };
+        let output = output.unwrap_or_default();
+        self.compute(work, password.expose().as_bytes(), &[0; SALT_BYTES], output)?;
+        black_box(output);
+        Ok(())
+    }
+
+    /// As many blocks as argon2 works in.
+    fn blocks(&mut self, argon2: &Argon2<'_>) -> &mut [Block] {
         let blocks = argon2.params().block_count();
         self.0.reserve_exact(blocks.max(ALWAYS_MAPPED).saturating_sub(self.0.len()));
         self.0.resize(blocks, Block::default());
-        argon2
-            .hash_password_into_with_memory(password.expose().as_bytes(), salt, output, &mut self.0)
-            .map_err(failed)
+        &mut self.0
     }
-}
-
-fn failed(error: argon2::Error) -> HashError {
-    HashError::Failed(error.to_string())
 }
 
 /// [`Workspace::hash`] in memory of its own, for a single one.
@@ -214,57 +257,15 @@ pub fn hash(params: Argon2Params, password: &Secret) -> Result<PasswordHash, Has
 /// [`Workspace::verify`] in memory of its own, for tests.
 #[cfg(test)]
 pub(super) fn verify(hash: &PasswordHash, password: &Secret) -> Result<bool, HashError> {
-    Workspace::default().verify(hash, password)
-}
-
-/// A hash that no password has, and that takes as long to check as one of `params`. Costs nothing to make: its salt and
-/// output are random bytes.
-pub(super) fn unmatchable(params: Argon2Params) -> Result<PasswordHash, HashError> {
-    let (mut salt, mut output) = ([0; SALT_BYTES], [0; OUTPUT_BYTES]);
-    fill_random(&mut salt)?;
-    fill_random(&mut output)?;
-    Ok(PasswordHash::render(params, &salt, &output))
+    Workspace::default().verify(&parse(hash.expose())?, password)
 }
 
 /// Whether the hash was made in another way than [`hash`] would with these parameters, so that it should be replaced at the next
 /// login, when the password is at hand.
 #[must_use]
 pub fn needs_rehash(hash: &PasswordHash, params: Argon2Params) -> bool {
-    let Ok(Bounded { output, .. }) = parse_bounded(hash) else { return true };
-    let Argon2Params { memory_kib, passes, lanes } = params;
-    let current = format!("$argon2id$v=19$m={memory_kib},t={passes},p={lanes}$");
-    !hash.0.starts_with(&current) || output.len() != OUTPUT_BYTES
-}
-
-/// A stored hash that can be checked without harm.
-struct Bounded {
-    argon2: Argon2<'static>,
-    salt: Vec<u8>,
-    output: Vec<u8>,
-}
-
-/// SECURITY: the bounds are checked before memory is allocated.
-fn parse_bounded(hash: &PasswordHash) -> Result<Bounded, HashError> {
-    let unreadable = |error: &dyn fmt::Display| HashError::Unreadable(error.to_string());
-    let phc = Phc::new(&hash.0).map_err(|error| unreadable(&error))?;
-    let algorithm = Algorithm::try_from(phc.algorithm.as_str()).map_err(|error| unreadable(&error))?;
-    // Hashes from before version 1.3 of the algorithm do not say which they are.
-    let version = Version::try_from(phc.version.unwrap_or(Version::V0x10.into()))
-        .map_err(|error| unreadable(&error))?;
-    let params = Params::try_from(&phc).map_err(|error| unreadable(&error))?;
-    let (Some(salt), Some(output)) = (&phc.salt, &phc.hash) else {
-        return Err(HashError::Unreadable("the salt or the output is missing".into()));
-    };
-    let bounded = params.m_cost() <= MAX_MEMORY_KIB
-        && params.t_cost() <= MAX_PASSES
-        && params.p_cost() <= MAX_LANES
-        && output.len() >= MIN_OUTPUT_BYTES;
-    let (salt, output) = (salt.as_ref().to_vec(), output.as_bytes().to_vec());
-    if bounded {
-        Ok(Bounded { argon2: Argon2::new(algorithm, version, params), salt, output })
-    } else {
-        Err(HashError::OutOfBounds)
-    }
+    let as_ours = |checked: Checked| checked.work == params.into() && checked.output.len() == OUTPUT_BYTES;
+    !parse(&hash.0).is_ok_and(as_ours)
 }
 
 #[cfg(test)]

@@ -131,25 +131,27 @@ impl Revoked {
         Ok(())
     }
 
-    /// Commits the batch together with the revocation, and announces it before returning. After a failure of the store it is not known
+    /// Commits the batch together with the revocations, and announces them before returning. After a failure of the store it is not known
     /// whether the change is on the disk; `happened` tells whether who reads the store sees it, for then requests shall too.
     pub(super) fn commit(
         &self,
-        batch: Batch,
-        id: impl Into<RevocationId>,
-        floor: Floor,
-        happened: impl FnOnce() -> bool,
+        mut batch: Batch,
+        floors: &[(RevocationId, Floor)],
+        happened: impl Fn(&(RevocationId, Floor)) -> bool,
     ) -> Result<(), StoreError> {
-        let id = id.into();
-        let row = record::to_bytes(&floor)?;
-        let outcome = self.store.commit(batch.put(Table::Revocations, id.as_bytes().as_slice(), row));
-        let announce = match &outcome {
-            Ok(()) => true,
-            Err(StoreError::Failed { .. }) => happened(),
-            Err(_) => false,
-        };
-        if announce {
-            self.set.revoke(id, floor.min_version, floor.at);
+        for (id, floor) in floors {
+            batch = batch.put(Table::Revocations, id.as_bytes().as_slice(), record::to_bytes(floor)?);
+        }
+        let outcome = self.store.commit(batch);
+        for revoked in floors {
+            let announce = match &outcome {
+                Ok(()) => true,
+                Err(StoreError::Failed { .. }) => happened(revoked),
+                Err(_) => false,
+            };
+            if announce {
+                self.set.revoke(revoked.0, revoked.1.min_version, revoked.1.at);
+            }
         }
         outcome
     }

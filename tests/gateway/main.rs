@@ -34,5 +34,6 @@ mod revocation;
 mod sessions;
 mod upstream_wire;
 mod upstreams;
+mod user_import;
 mod users_cli;
 mod websockets;

@@ -197,8 +197,8 @@ impl Sessions {
         let key = id.as_bytes().as_slice();
         let was_there = self.store.get(Table::Sessions, key)?.is_some();
         let batch = Batch::new().delete(Table::Sessions, key);
-        let happened = || self.store.get(Table::Sessions, key).is_ok_and(|row| row.is_none());
-        self.users.revoked().commit(batch, id, Floor::all(now), happened)?;
+        let happened = |_: &_| self.store.get(Table::Sessions, key).is_ok_and(|row| row.is_none());
+        self.users.revoked().commit(batch, &[(id.into(), Floor::all(now))], happened)?;
         Ok(was_there)
     }
 
@@ -207,7 +207,7 @@ impl Sessions {
     /// # Errors
     /// [`SessionError::Store`].
     pub fn revoke_token(&self, id: TokenId, now: UnixTime) -> Result<(), SessionError> {
-        Ok(self.users.revoked().commit(Batch::new(), id, Floor::all(now), || true)?)
+        Ok(self.users.revoked().commit(Batch::new(), &[(id.into(), Floor::all(now))], |_| true)?)
     }
 
     /// Whether an access token was revoked.

@@ -4,6 +4,8 @@
 //! that must end older tokens raises the user's token version in the same batch, and is in the set that requests are checked against
 //! before the call returns.
 
+mod import;
+mod known_works;
 mod lookup;
 mod record;
 
@@ -20,7 +22,7 @@ use crate::clock::UnixTime;
 use crate::id::{NoRandomness, UserId};
 use crate::name::{Roles, Username};
 use crate::store::{Batch, Store, StoreError, Table};
-use crate::token::Revocations;
+use crate::token::{RevocationId, Revocations};
 
 /// How often a change is tried when others change the same record at the same time. Each failed attempt means that one of the
 /// others has got through.
@@ -33,7 +35,7 @@ pub struct User {
     pub id: UserId,
     /// As it was written; compares case-insensitively.
     pub username: Username,
-    /// The hash of the password; that of a client is empty, which no password fits.
+    /// The hash of the password, or none: a client has none.
     pub password: PasswordHash,
     /// What the user may do.
     pub roles: Roles,
@@ -342,9 +344,16 @@ impl Users {
 
     /// Commits the change of a user together with the end of older tokens.
     fn commit_revoking(&self, batch: Batch, id: UserId, floor: Floor) -> Result<(), UserError> {
-        let happened =
-            || self.by_id(id).is_ok_and(|user| user.is_none_or(|user| user.version >= floor.min_version()));
-        Ok(self.revoked.commit(batch, id, floor, happened)?)
+        self.commit_all_revoking(batch, &[(id.into(), floor)])
+    }
+
+    /// The same for several users.
+    fn commit_all_revoking(&self, batch: Batch, floors: &[(RevocationId, Floor)]) -> Result<(), UserError> {
+        let happened = |(id, floor): &(RevocationId, Floor)| {
+            let user = self.by_id(UserId::from_bytes(*id.as_bytes()));
+            user.is_ok_and(|user| user.is_none_or(|user| user.version >= floor.min_version()))
+        };
+        Ok(self.revoked.commit(batch, floors, happened)?)
     }
 
     fn claim_name(&self, batch: Batch, username: &Username, id: UserId) -> Batch {
