@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use foldhash::fast::RandomState;
 use papaya::{Compute, HashMap, Operation, ResizeMode};
+use tokio::sync::watch;
 
 use crate::clock::UnixTime;
 use crate::id::UserId;
@@ -21,6 +22,8 @@ pub struct Revocations {
     bound: AtomicUsize,
     /// Milliseconds since the epoch; no user in the map was changed earlier. Greatest when there is none.
     oldest: AtomicU64,
+    /// Told of each revocation; see [`Self::announcements`].
+    announced: watch::Sender<()>,
 }
 
 impl Default for Revocations {
@@ -29,7 +32,12 @@ impl Default for Revocations {
         // tables. With 100,000 users read back at the start and nothing revoked since, that was 6,400 instructions a request.
         let users =
             HashMap::builder().hasher(RandomState::default()).resize_mode(ResizeMode::Blocking).build();
-        Self { users, bound: AtomicUsize::new(0), oldest: AtomicU64::new(u64::MAX) }
+        Self {
+            users,
+            bound: AtomicUsize::new(0),
+            oldest: AtomicU64::new(u64::MAX),
+            announced: watch::Sender::default(),
+        }
     }
 }
 
@@ -65,6 +73,20 @@ impl Revocations {
             self.bound.fetch_sub(1, Ordering::AcqRel);
         }
         self.oldest.fetch_min(at.as_millis(), Ordering::AcqRel);
+        self.announce();
+    }
+
+    /// Wakes those who wait for [`Self::announcements`]. To be called when a revocation is in the set.
+    fn announce(&self) {
+        // An error means that nobody listens, as while the store is read at the start.
+        let _ = self.announced.send(());
+    }
+
+    /// Tells of revocations, after they are in the set and before whoever asked for them hears of it. Several that come while nobody
+    /// looks are one. What is asked on a request's way does not touch it.
+    #[must_use]
+    pub fn announcements(&self) -> watch::Receiver<()> {
+        self.announced.subscribe()
     }
 
     /// Whether every user that is remembered was changed at `at` or later, so that there is nothing to forget. Never `true` when
@@ -180,6 +202,21 @@ mod tests {
         assert!(set.all_since(at(20)) && !set.all_since(at(21)));
         set.forget_before(at(21));
         assert!(set.is_empty() && set.all_since(at(1000)));
+    }
+
+    #[test]
+    fn a_revocation_that_returned_is_announced_and_several_are_one() {
+        let set = Revocations::new();
+        set.revoke_user(user(1), 1, at(10));
+        let mut announced = set.announcements();
+        assert!(!announced.has_changed().unwrap(), "what was revoked before is not news");
+        set.revoke_user(user(2), 1, at(10));
+        set.revoke_user(user(3), 1, at(10));
+        assert!(announced.has_changed().unwrap());
+        announced.mark_unchanged();
+        assert!(!announced.has_changed().unwrap());
+        set.forget_before(at(20));
+        assert!(!announced.has_changed().unwrap(), "nothing ends because something is forgotten");
     }
 
     #[test]
