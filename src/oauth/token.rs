@@ -50,9 +50,11 @@ pub async fn token(
     let body = body.collect().await.map_err(|error| match error {
         BodyError::TooLarge { limit } => Reject::BodyTooLarge { limit },
         BodyError::Stalled(_) => Reject::BodyStalled,
-        BodyError::Broken(_) | BodyError::Reset | BodyError::WrongLength | BodyError::Upstream(_) => {
-            Reject::BodyBroken
-        }
+        BodyError::Broken(_)
+        | BodyError::Reset
+        | BodyError::WrongLength
+        | BodyError::Upstream(_)
+        | BodyError::TokenEnded(_) => Reject::BodyBroken,
     })?;
     Ok(match grant(inbound.headers(), &body, provider).await {
         Ok(response) => response,

@@ -30,6 +30,7 @@ mod pass;
 mod path;
 mod proxying;
 mod revocation;
+mod streams;
 mod upstream_wire;
 mod upstreams;
 mod users_cli;
