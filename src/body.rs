@@ -35,6 +35,31 @@ pub enum BodyError {
     /// The client's connection broke, or what came over it was not HTTP.
     #[error("the request body broke off: {0}")]
     Broken(#[source] Box<dyn std::error::Error + Send + Sync>),
+    /// The caller may not have the rest of a response.
+    #[error("{0}")]
+    TokenEnded(TokenEnd),
+}
+
+/// What became of a token while the response that it let in was going on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
+pub enum TokenEnd {
+    /// Its user was changed or removed.
+    #[error("the token was revoked while the response went on")]
+    Revoked,
+    /// Its time was over, and its route does not say `outlive_token`.
+    #[error("the token expired while the response went on")]
+    Expired,
+}
+
+impl TokenEnd {
+    /// One word for logs and metrics.
+    #[must_use]
+    pub fn code(self) -> &'static str {
+        match self {
+            Self::Revoked => "token_revoked",
+            Self::Expired => "token_expired",
+        }
+    }
 }
 
 /// What became of a request body, for those who answer while it is still being sent.

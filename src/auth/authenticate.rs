@@ -4,13 +4,14 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use http::{HeaderValue, header};
 
+use crate::body::TokenEnd;
 use crate::clock::UnixTime;
 use crate::id::SessionId;
 use crate::message::Fields;
 use crate::name::{Role, Roles, Username};
 use crate::observe::metrics::TokenCounters;
 use crate::reject::Reject;
-use crate::token::{Cache, Revocations, Verified, Verifier};
+use crate::token::{Cache, Revocations, TokenError, Verified, Verifier};
 
 /// Somebody with a valid token.
 #[derive(Debug)]
@@ -18,15 +19,16 @@ pub struct Caller {
     username: Username,
     roles: Roles,
     expires: UnixTime,
+    accepted_until: UnixTime,
     verified: Option<Verified>,
     user_header: HeaderValue,
     role_header: HeaderValue,
 }
 
 impl Caller {
-    fn new(verified: Verified) -> Result<Self, Reject> {
+    fn new(verified: Verified, accepted_until: UnixTime) -> Result<Self, Reject> {
         let caller = Self::supposed(verified.username.clone(), verified.roles.clone(), verified.expires)?;
-        Ok(Self { verified: Some(verified), ..caller })
+        Ok(Self { verified: Some(verified), accepted_until, ..caller })
     }
 
     /// Somebody who is supposed to have logged in: for `explain`, which asks what would happen.
@@ -37,7 +39,8 @@ impl Caller {
         let header =
             |text: &str| HeaderValue::from_str(text).map_err(|error| Reject::Internal(error.to_string()));
         let (user_header, role_header) = (header(username.as_str())?, header(&roles.to_string())?);
-        Ok(Self { username, roles, expires, verified: None, user_header, role_header })
+        let accepted_until = expires;
+        Ok(Self { username, roles, expires, accepted_until, verified: None, user_header, role_header })
     }
 
     /// Bytes on the heap, behind an `Arc`. What the allocator adds counts: names are so short that it is more than they are.
@@ -73,6 +76,29 @@ impl Caller {
     #[must_use]
     pub fn expires(&self) -> UnixTime {
         self.expires
+    }
+
+    /// When the token stops being accepted: when it expires, and the leeway.
+    #[must_use]
+    pub fn accepted_until(&self) -> UnixTime {
+        self.accepted_until
+    }
+
+    /// Whether the token was revoked.
+    #[must_use]
+    pub fn is_refused_by(&self, revocations: &Revocations) -> bool {
+        self.verified.as_ref().is_none_or(|it| revocations.refuses(it))
+    }
+
+    /// What is to be said to whoever has a token that has ended.
+    #[must_use]
+    pub fn refusal(&self, end: TokenEnd) -> Reject {
+        match end {
+            TokenEnd::Revoked => {
+                Reject::Revoked(format!("the tokens of user {} were revoked", self.username))
+            }
+            TokenEnd::Expired => Reject::InvalidToken(TokenError::Expired(self.expires)),
+        }
     }
 
     /// What the backend gets in the user header.
@@ -120,9 +146,8 @@ impl Authenticator<'_> {
             // Looking at each byte of a token costs 2,100 instructions; what the cache knows has been looked at.
             None => self.verify(well_formed(token)?, now)?,
         };
-        let revoked = caller.verified.as_ref().is_none_or(|it| self.revocations.refuses(it));
-        if revoked {
-            return Err(Reject::Revoked(format!("the tokens of user {} were revoked", caller.username)));
+        if caller.is_refused_by(self.revocations) {
+            return Err(caller.refusal(TokenEnd::Revoked));
         }
         Ok(caller)
     }
@@ -134,7 +159,7 @@ impl Authenticator<'_> {
     fn verify(&self, token: &str, now: UnixTime) -> Result<Arc<Caller>, Reject> {
         let verified = self.verifier.verify(token, now).map_err(Reject::InvalidToken)?;
         let until = self.verifier.accepted_until(&verified);
-        let caller = Arc::new(Caller::new(verified)?);
+        let caller = Arc::new(Caller::new(verified, until)?);
         let weight = caller.weight();
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
         cache.put(token.as_bytes(), caller.clone(), until, weight);

@@ -55,6 +55,7 @@ struct Row {
     path: String,
     methods: String,
     access: String,
+    outlive_token: bool,
     target: String,
     servers: Vec<String>,
     name: String,
@@ -70,6 +71,7 @@ fn row(config: &Config, pattern: &Pattern, route: &Route) -> Row {
         path: pattern.path().to_string(),
         methods: pattern.methods().to_string(),
         access: rule(&route.access),
+        outlive_token: route.outlive_token,
         target: upstream.map_or_else(|| "local".into(), |upstream| upstream.name.to_string()),
         servers: upstream.into_iter().flat_map(|it| it.servers.iter().map(ToString::to_string)).collect(),
         name: route.name.to_string(),
@@ -85,6 +87,11 @@ pub(super) fn rule(access: &Access) -> String {
     }
 }
 
+/// The same, and for how long, where that is not as long as the token is good.
+pub(super) fn with_duration(access: &str, outlives_token: bool) -> String {
+    if outlives_token { format!("{access} (outlives the token)") } else { access.to_owned() }
+}
+
 impl Row {
     fn cells(&self) -> [String; 6] {
         let target = if self.servers.is_empty() {
@@ -92,7 +99,8 @@ impl Row {
         } else {
             format!("-> {} ({})", self.target, self.servers.join(", "))
         };
-        [&self.host, &self.path, &self.methods, &self.access, &target, &self.name].map(Clone::clone)
+        let access = with_duration(&self.access, self.outlive_token);
+        [&self.host, &self.path, &self.methods, &access, &target, &self.name].map(Clone::clone)
     }
 }
 
@@ -171,6 +179,19 @@ upstream = "orders"
         assert_eq!(readers["servers"], serde_json::json!(["127.0.0.1:9001", "127.0.0.1:9002"]));
         assert_eq!(routes.last().unwrap()["path"], "/*");
         assert_eq!(json["warnings"].as_array().unwrap().len(), 1);
+    }
+
+    #[test]
+    fn a_route_that_outlives_the_token_says_so() {
+        let text = FILE.replace("roles =", "outlive_token = true\nroles =");
+        let (_, out, _) = check(&text, false);
+        let line = out.lines().find(|line| line.starts_with("api.example.com  /orders")).unwrap();
+        assert!(line.contains("roles admin,reader (outlives the token)  -> orders"), "{line}");
+        let (_, out, _) = check(&text, true);
+        let json: serde_json::Value = serde_json::from_str(&out).unwrap();
+        let outliving = json["routes"].as_array().unwrap().iter().filter(|it| it["outlive_token"] == true);
+        let names: Vec<_> = outliving.map(|it| &it["name"]).collect();
+        assert_eq!(names, ["readers"]);
     }
 
     #[test]

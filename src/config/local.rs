@@ -111,6 +111,7 @@ impl LocalPaths {
             forward_authorization: false,
             max_body: MAX_BODY,
             allow_encoded_slash: false,
+            outlive_token: false,
         })
     }
 

@@ -58,6 +58,7 @@ pub(super) struct Draft {
     forward_authorization: bool,
     max_body: u64,
     allow_encoded_slash: bool,
+    outlive_token: bool,
 }
 
 impl Draft {
@@ -74,6 +75,7 @@ impl Draft {
             forward_authorization: self.forward_authorization,
             max_body: self.max_body,
             allow_encoded_slash: self.allow_encoded_slash,
+            outlive_token: self.outlive_token,
         }
     }
 }
@@ -94,6 +96,7 @@ pub(super) fn draft(mut fields: Fields<'_, '_, '_>, around: &Surroundings<'_>) -
     let forward_authorization = f.or("forward_authorization", flag, false);
     let max_body = f.or("max_body", size(0..=MAX_BODY), around.max_body);
     let allow_encoded_slash = f.or("allow_encoded_slash", flag, false);
+    let outlive_token = f.or("outlive_token", flag, false);
     let host_is_wrong = host.is_none() && f.has("host");
     let key = f.path().to_owned();
     fields.finish();
@@ -112,6 +115,7 @@ pub(super) fn draft(mut fields: Fields<'_, '_, '_>, around: &Surroundings<'_>) -
         forward_authorization,
         max_body,
         allow_encoded_slash,
+        outlive_token,
     })
 }
 

@@ -240,6 +240,8 @@ pub struct Route {
     pub max_body: u64,
     /// Whether `%2f` may stand in the path.
     pub allow_encoded_slash: bool,
+    /// Whether a WebSocket or a long response goes on when the token that let it in expires. A revocation ends it all the same.
+    pub outlive_token: bool,
 }
 
 /// Who answers a request.

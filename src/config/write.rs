@@ -133,7 +133,8 @@ fn route(f: &mut Formatter<'_>, it: &Route, upstream: &str) -> fmt::Result {
     writeln!(f, "strip_prefix = {}", it.strip_prefix)?;
     writeln!(f, "forward_authorization = {}", it.forward_authorization)?;
     writeln!(f, "max_body = {}", text(&Bytes(it.max_body)))?;
-    writeln!(f, "allow_encoded_slash = {}", it.allow_encoded_slash)
+    writeln!(f, "allow_encoded_slash = {}", it.allow_encoded_slash)?;
+    writeln!(f, "outlive_token = {}", it.outlive_token)
 }
 
 /// A basic string of TOML: control characters, quotes and backslashes escaped.

@@ -6,6 +6,7 @@ mod connection;
 mod exchange;
 mod local;
 mod snapshot;
+mod streams;
 mod worker;
 
 use std::sync::Arc;
@@ -120,9 +121,10 @@ async fn serve(
                 new_trace: worker.ids().random(),
                 now: exchange.note_forwarding(index),
             };
-            let Forwarded { response, server, answered, tunnel } =
+            let Forwarded { mut response, server, answered, tunnel } =
                 proxy::forward(permit, &inbound, body, way).await?;
             exchange.note_server(server, answered);
+            exchange.note_ongoing(worker, &mut response.body, tunnel.is_some())?;
             Ok(Served { response, tunnel })
         }
     }

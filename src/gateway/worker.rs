@@ -8,7 +8,9 @@ use std::time::Instant;
 use arc_swap::{ArcSwap, Cache};
 
 use super::snapshot::{Shared, Snapshot};
+use super::streams::Streams;
 use crate::auth::TokenCache;
+use crate::clock::UnixTime;
 use crate::id::{NoRandomness, fill_random};
 use crate::inbound::IdSource;
 use crate::observe::AccessSink;
@@ -24,6 +26,7 @@ pub struct Worker {
     view: Mutex<Current>,
     servers: Mutex<UpstreamSet>,
     tokens: TokenCache,
+    streams: Arc<Streams>,
     ids: IdSource,
     access: Option<Arc<AccessSink>>,
     seat: Option<Seat>,
@@ -110,7 +113,8 @@ impl Worker {
         let view = Arc::new(View::new(snapshot, &mut servers, None, seat.as_ref(), access.clone()));
         let view = Mutex::new(Current { newest: Cache::new(Newest(shared.clone())), view });
         let ids = IdSource::new(u64::from_le_bytes(seed));
-        Ok(Self { shared, view, servers: Mutex::new(servers), tokens, ids, access, seat })
+        let (servers, streams) = (Mutex::new(servers), Arc::default());
+        Ok(Self { shared, view, servers, tokens, streams, ids, access, seat })
     }
 
     /// The newest snapshot.
@@ -156,6 +160,22 @@ impl Worker {
     #[must_use]
     pub fn tokens(&self) -> &TokenCache {
         &self.tokens
+    }
+
+    /// Ends the responses that go on though the token that let them in was revoked. The worker's thread calls it when that was
+    /// announced.
+    pub fn end_revoked(&self) {
+        self.streams.end_revoked(self.revocations());
+    }
+
+    /// Ends the responses that go on though the token that let them in has expired. The worker's thread calls it every now and then.
+    pub fn end_expired(&self, now: UnixTime) {
+        self.streams.end_expired(now);
+    }
+
+    /// The responses that go on.
+    pub(super) fn streams(&self) -> &Arc<Streams> {
+        &self.streams
     }
 
     /// What was revoked.

@@ -90,6 +90,12 @@ impl<B: Body<Data = Bytes, Error = BodyError> + Unpin> Sender<B> {
         self.body.is_some() && self.is_flushed()
     }
 
+    /// What has yet to come of its body.
+    #[must_use]
+    pub fn body(&self) -> Option<&B> {
+        self.body.as_ref()
+    }
+
     /// Bytes sent so far.
     #[must_use]
     pub fn sent(&self) -> u64 {

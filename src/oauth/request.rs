@@ -54,9 +54,11 @@ pub(super) async fn parameters(inbound: &Inbound, body: RequestBody) -> Result<P
     let body = body.collect().await.map_err(|error| match error {
         BodyError::TooLarge { limit } => Reject::BodyTooLarge { limit },
         BodyError::Stalled(_) => Reject::BodyStalled,
-        BodyError::Broken(_) | BodyError::Reset | BodyError::WrongLength | BodyError::Upstream(_) => {
-            Reject::BodyBroken
-        }
+        BodyError::Broken(_)
+        | BodyError::Reset
+        | BodyError::WrongLength
+        | BodyError::Upstream(_)
+        | BodyError::TokenEnded(_) => Reject::BodyBroken,
     })?;
     Ok(Parameters::read(inbound.headers(), &body)?)
 }

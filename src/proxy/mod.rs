@@ -4,6 +4,7 @@ mod answer;
 mod balance;
 mod connect;
 mod forward;
+mod frames;
 mod headers;
 mod http1;
 mod pick;

@@ -1,6 +1,7 @@
 //! HTTP/2 with a client, with prior knowledge (RFC 9113 §3.3).
 
 use std::convert::Infallible;
+use std::error::Error;
 use std::future::poll_fn;
 use std::pin::{Pin, pin};
 use std::sync::Arc;
@@ -10,6 +11,8 @@ use std::time::Duration;
 use bytes::Bytes;
 use http::Request;
 use http_body::{Body, Frame, SizeHint};
+use http_body_util::BodyExt;
+use http_body_util::combinators::MapErr;
 use hyper::body::Incoming;
 use hyper::server::conn::http2::Builder;
 use hyper::service::service_fn;
@@ -89,13 +92,25 @@ fn builder(context: &Context) -> Builder<TokioExecutor> {
     builder
 }
 
-/// Puts the request's id into the head.
-fn named(mut response: Response<Tracked>) -> http::Response<Tracked> {
+/// Puts the request's id into the head, and makes the body fit for hyper.
+fn named(mut response: Response<Tracked>) -> http::Response<MapErr<Tracked, ResetBy>> {
     if let Some(id) = response.body.request_id().map(RequestId::to_header) {
         response.fields.remove(&REQUEST_ID);
         response.fields.push(REQUEST_ID, id);
     }
-    response.into()
+    http::Response::from(response).map(|body| body.map_err(reset_by as ResetBy))
+}
+
+/// From what broke a body off to what hyper resets its stream by.
+type ResetBy = fn(BodyError) -> Box<dyn Error + Send + Sync>;
+
+/// RFC 9113 §7: CANCEL is for a stream that is not wanted any more, here because its token has ended. gRPC reads it as `CANCELLED`. For
+/// everything else hyper takes INTERNAL_ERROR.
+fn reset_by(error: BodyError) -> Box<dyn Error + Send + Sync> {
+    match error {
+        BodyError::TokenEnded(_) => h2::Error::from(h2::Reason::CANCEL).into(),
+        error => error.into(),
+    }
 }
 
 fn content(incoming: Incoming) -> Option<Stream> {

@@ -10,7 +10,7 @@ use std::time::{Duration, UNIX_EPOCH};
 use httpdate::fmt_http_date;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Builder;
-use tokio::sync::{Semaphore, mpsc};
+use tokio::sync::{Semaphore, mpsc, watch};
 use tokio::time::{Instant, Interval, MissedTickBehavior, interval};
 
 use super::accept::accept;
@@ -172,6 +172,9 @@ pub async fn serve(stream: TcpStream, peer: SocketAddr, worker: Arc<Worker>) {
 async fn run(worker: Arc<Worker>, sockets: Vec<StdListener>, places: Arc<Semaphore>, mut signal: Signal) {
     let (alive, mut all_gone) = mpsc::channel(1);
     let context = Arc::new(Context::new(worker, alive.downgrade()));
+    // From before the first response can begin.
+    let announced = context.worker.revocations().announcements();
+    tokio::spawn(end_revoked(context.worker.clone(), announced));
     let mut accepting = Vec::new();
     for socket in sockets {
         match TcpListener::from_std(socket) {
@@ -218,11 +221,19 @@ async fn keep_watch(context: &Context, tick: &mut Interval) {
     }
 }
 
+/// Ends what goes on with a revoked token, for as long as the worker lives. Many revocations at a time are one walk.
+async fn end_revoked(worker: Arc<Worker>, mut announced: watch::Receiver<()>) {
+    while announced.changed().await.is_ok() {
+        worker.end_revoked();
+    }
+}
+
 /// Whether there is something to look for again.
 fn look(context: &Context) -> bool {
     context.read_date();
     let now = clock::monotonic();
     let clients = context.registry.look(now, context.patience());
+    context.worker.end_expired(clock::now());
     let upstreams = context.worker.close_idle(now);
     clients || upstreams
 }

@@ -8,6 +8,7 @@ use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 
 use foldhash::fast::RandomState;
 use papaya::{Compute, HashMap, Operation, ResizeMode};
+use tokio::sync::watch;
 
 use super::Verified;
 use crate::clock::UnixTime;
@@ -22,6 +23,8 @@ pub struct Revocations {
     bound: AtomicUsize,
     /// Milliseconds since the epoch; nothing in the map was revoked earlier. Greatest when there is none.
     oldest: AtomicU64,
+    /// Told of each revocation; see [`Self::announcements`].
+    announced: watch::Sender<()>,
 }
 
 impl Default for Revocations {
@@ -30,7 +33,12 @@ impl Default for Revocations {
         // tables. With 100,000 entries read back at the start and nothing revoked since, that was 6,400 instructions a request.
         let floors =
             HashMap::builder().hasher(RandomState::default()).resize_mode(ResizeMode::Blocking).build();
-        Self { floors, bound: AtomicUsize::new(0), oldest: AtomicU64::new(u64::MAX) }
+        Self {
+            floors,
+            bound: AtomicUsize::new(0),
+            oldest: AtomicU64::new(u64::MAX),
+            announced: watch::Sender::default(),
+        }
     }
 }
 
@@ -102,6 +110,20 @@ impl Revocations {
             self.bound.fetch_sub(1, Ordering::AcqRel);
         }
         self.oldest.fetch_min(at.as_millis(), Ordering::AcqRel);
+        self.announce();
+    }
+
+    /// Wakes those who wait for [`Self::announcements`]. To be called when a revocation is in the set.
+    fn announce(&self) {
+        // An error means that nobody listens, as while the store is read at the start.
+        let _ = self.announced.send(());
+    }
+
+    /// Tells of revocations, after they are in the set and before whoever asked for them hears of it. Several that come while nobody
+    /// looks are one. What is asked on a request's way does not touch it.
+    #[must_use]
+    pub fn announcements(&self) -> watch::Receiver<()> {
+        self.announced.subscribe()
     }
 
     /// Whether all that is remembered was revoked at `at` or later, so that there is nothing to forget. Never `true` when
@@ -244,6 +266,21 @@ mod tests {
         assert!(set.all_since(at(20)) && !set.all_since(at(21)));
         set.forget_before(at(21));
         assert!(set.is_empty() && set.all_since(at(1000)));
+    }
+
+    #[test]
+    fn a_revocation_that_returned_is_announced_and_several_are_one() {
+        let set = Revocations::new();
+        set.revoke(user(1), 1, at(10));
+        let mut announced = set.announcements();
+        assert!(!announced.has_changed().unwrap(), "what was revoked before is not news");
+        set.revoke(user(2), 1, at(10));
+        set.revoke(user(3), 1, at(10));
+        assert!(announced.has_changed().unwrap());
+        announced.mark_unchanged();
+        assert!(!announced.has_changed().unwrap());
+        set.forget_before(at(20));
+        assert!(!announced.has_changed().unwrap(), "nothing ends because something is forgotten");
     }
 
     #[test]

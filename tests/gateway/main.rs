@@ -32,6 +32,7 @@ mod path;
 mod proxying;
 mod revocation;
 mod sessions;
+mod streams;
 mod upstream_wire;
 mod upstreams;
 mod user_import;

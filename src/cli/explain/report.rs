@@ -7,7 +7,7 @@ use serde::Serialize;
 
 use crate::auth::{Caller, Permit};
 use crate::cli::arguments::Question;
-use crate::cli::check::rule;
+use crate::cli::check::{rule, with_duration};
 use crate::cli::table;
 use crate::config::{IdentityHeaders, Route, Upstream};
 use crate::inbound::Inbound;
@@ -43,6 +43,7 @@ pub(super) struct RouteView {
     name: String,
     pattern: String,
     access: String,
+    outlive_token: bool,
 }
 
 /// A route that is not the one, and why.
@@ -175,7 +176,7 @@ impl Explanation {
             ["host", self.host.as_deref().unwrap_or("-")],
             ["path", self.path.as_deref().unwrap_or("-")],
             ["route", &route.map_or_else(none, RouteView::title)],
-            ["rule", &route.map_or_else(none, |route| route.access.clone())],
+            ["rule", &route.map_or_else(none, |route| with_duration(&route.access, route.outlive_token))],
             ["caller", &caller],
             ["verdict", &format!("{}: {}", if self.allowed { "passes" } else { "refused" }, self.reason)],
             ["status", &self.status_text()],
@@ -215,7 +216,12 @@ impl Explanation {
 
 impl RouteView {
     pub(super) fn new(route: &Route) -> Self {
-        Self { name: route.name.to_string(), pattern: route.pattern.to_string(), access: rule(&route.access) }
+        Self {
+            name: route.name.to_string(),
+            pattern: route.pattern.to_string(),
+            access: rule(&route.access),
+            outlive_token: route.outlive_token,
+        }
     }
 
     /// The pattern, and the name if somebody has chosen one: a name that was made from the pattern differs in punctuation only.

@@ -166,6 +166,7 @@ struct Row {
     upstream: prop::sample::Index,
     forward: Option<bool>,
     max_body: Option<u64>,
+    outlive: Option<bool>,
 }
 
 fn rows() -> impl Strategy<Value = Vec<Row>> {
@@ -175,11 +176,12 @@ fn rows() -> impl Strategy<Value = Vec<Row>> {
         "[a-z]{1,6}".prop_map(|role| format!("roles = [{role:?}, \"admin\"]")),
     ];
     let methods = subsequence(vec!["GET", "PUT", "PURGE"], 0..=2);
-    let rest = (methods, access, any::<prop::sample::Index>(), of(any::<bool>()), of(0..1_u64 << 40));
+    let flags = (of(any::<bool>()), of(any::<bool>()));
+    let rest = (methods, access, any::<prop::sample::Index>(), flags, of(0..1_u64 << 40));
     // A map by host and path: routes of one file do not match alike.
     btree_map((of("[a-z]{1,5}\\.test"), "/r[a-z]{0,4}(/[a-z0-9]{1,3})?(/\\*)?"), rest, 0..5).prop_map(
         |rows| {
-            let row = |((host, path), (methods, access, upstream, forward, max_body))| Row {
+            let row = |((host, path), (methods, access, upstream, (forward, outlive), max_body))| Row {
                 host,
                 path,
                 methods,
@@ -187,6 +189,7 @@ fn rows() -> impl Strategy<Value = Vec<Row>> {
                 upstream,
                 forward,
                 max_body,
+                outlive,
             };
             rows.into_iter().map(row).collect()
         },
@@ -224,6 +227,7 @@ fn file(lines: &[Option<Line>], upstreams: &[(String, Vec<u16>)], rows: &[Row]) 
         ));
         text.extend(row.host.iter().map(|host| format!("host = {host:?}\n")));
         text.extend(row.forward.iter().map(|forward| format!("forward_authorization = {forward}\n")));
+        text.extend(row.outlive.iter().map(|outlive| format!("outlive_token = {outlive}\n")));
         text.extend(row.max_body.iter().map(|body| format!("max_body = \"{}\"\n", Bytes(*body))));
         if !row.methods.is_empty() {
             text.push_str(&format!("methods = {:?}\n", row.methods));
@@ -244,6 +248,7 @@ fn has(config: &Config, row: &Row, upstreams: &[(String, Vec<u16>)]) -> bool {
             && named == wanted
             && config.upstreams[index].name.as_str() == row.upstream.get(upstreams).0
             && route.forward_authorization == row.forward.unwrap_or(false)
+            && route.outlive_token == row.outlive.unwrap_or(false)
             && route.max_body == row.max_body.unwrap_or(config.server.max_body)
             && row.access.contains(&access(route))
     };

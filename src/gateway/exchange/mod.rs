@@ -12,9 +12,10 @@ use http::{HeaderValue, Method, StatusCode, Version, header};
 pub use tracked::{Switched, Tracked};
 
 use super::connection::Connection;
-use super::worker::View;
+use super::streams::Entry;
+use super::worker::{View, Worker};
 use crate::auth::Caller;
-use crate::body::{Meter, RequestBody, ResponseBody};
+use crate::body::{Meter, RequestBody, ResponseBody, TokenEnd};
 use crate::clock;
 use crate::config::{Endpoint, Route, Target};
 use crate::inbound::{Arrival, Inbound, Malformed, RequestId};
@@ -54,6 +55,10 @@ struct State {
     refused: Option<Reject>,
     /// What broke.
     broken: Option<String>,
+    /// Among those that go on at the worker.
+    entry: Option<Entry>,
+    /// How the token has ended that let it in.
+    ended: Option<TokenEnd>,
     complete: bool,
 }
 
@@ -117,6 +122,8 @@ impl Exchange {
             status: CLIENT_CLOSED,
             refused: None,
             broken: None,
+            entry: None,
+            ended: None,
             complete: false,
         }))
     }
@@ -169,6 +176,31 @@ impl Exchange {
         self.0.first_byte = Some(answered.saturating_duration_since(self.0.started));
     }
 
+    /// What follows the head of the response. If that goes on, it ends with the caller's token from now on.
+    ///
+    /// # Errors
+    /// The token has ended since the request came.
+    pub(super) fn note_ongoing(
+        &mut self,
+        worker: &Worker,
+        body: &mut ResponseBody,
+        has_tunnel: bool,
+    ) -> Result<(), Reject> {
+        let goes_on = has_tunnel || matches!(body, ResponseBody::Stream(_));
+        let Some(caller) = self.0.caller.as_ref().filter(|_| goes_on) else { return Ok(()) };
+        let outlives = self.0.route.as_ref().is_some_and(|route| route.outlive_token);
+        let until = (!outlives).then(|| caller.accepted_until());
+        let entry = worker
+            .streams()
+            .enter(caller.clone(), until, worker.revocations(), clock::now())
+            .map_err(|end| caller.refusal(end))?;
+        if let ResponseBody::Stream(stream) = std::mem::replace(body, ResponseBody::empty()) {
+            *body = ResponseBody::Stream(entry.guard(stream));
+        }
+        self.0.entry = Some(entry);
+        Ok(())
+    }
+
     /// The response begins. With a tunnel the exchange goes on until that has ended.
     pub(super) fn respond(
         mut self,
@@ -200,7 +232,8 @@ impl Exchange {
 
 impl Drop for Exchange {
     fn drop(&mut self) {
-        let state = &self.0;
+        let state = &mut *self.0;
+        state.ended = state.entry.as_ref().and_then(Entry::ended);
         state.connection.end();
         let recorder = state.view.recorder();
         let access = state.view.access().filter(|_| !state.is_probe());
@@ -238,7 +271,7 @@ impl State {
             took: if self.status == StatusCode::SWITCHING_PROTOCOLS { first_byte } else { total },
             authentication: self.authenticates.then_some(decided),
             upstream: self.forwarding.map(|(index, _)| (index, first_byte.saturating_sub(decided))),
-            refused: self.refused.as_ref().map(Reject::code),
+            refused: self.refused.as_ref().map(Reject::code).or(self.ended.map(TokenEnd::code)),
         }
     }
 
@@ -292,6 +325,9 @@ impl State {
     }
 
     fn reason(&self) -> Option<Reason<'_>> {
+        if let Some(end) = &self.ended {
+            return Some(Reason::Refused(end.code(), end));
+        }
         match (&self.refused, &self.broken) {
             (_, Some(text)) => Some(Reason::Broken(text)),
             (Some(reject), None) => Some(Reason::Refused(reject.code(), reject)),

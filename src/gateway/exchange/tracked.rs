@@ -1,5 +1,6 @@
 //! The response of an exchange on its way to the client.
 
+use std::future::poll_fn;
 use std::pin::Pin;
 use std::task::{Context, Poll};
 
@@ -30,14 +31,14 @@ pub struct Switched {
 }
 
 impl Switched {
-    /// Carries bytes between the client and the upstream until both have finished.
+    /// Carries bytes between the client and the upstream until both have finished, or the client's token has ended.
     pub async fn run(mut self, client: impl AsyncRead + AsyncWrite + Unpin) {
         let state = &mut *self.exchange.0;
-        match self.tunnel.run(client).await {
-            Ok(traffic) => {
-                (state.tunnelled, state.sent) = (traffic.received, traffic.sent);
-                state.complete = true;
-            }
+        let end = poll_fn(|cx| state.entry.as_ref().map_or(Poll::Pending, |entry| entry.poll_ended(cx)));
+        let (traffic, result) = self.tunnel.run(client, end).await;
+        (state.tunnelled, state.sent) = (traffic.received, traffic.sent);
+        match result {
+            Ok(()) => state.complete = state.entry.as_ref().is_none_or(|entry| entry.ended().is_none()),
             Err(error) => state.broken = Some(format!("tunnel: {error}")),
         }
     }
@@ -67,6 +68,13 @@ impl Tracked {
     pub fn take_switched(&mut self) -> Option<Switched> {
         let tunnel = self.tunnel.take()?;
         Some(Switched { tunnel, exchange: self.exchange.take()? })
+    }
+
+    /// Whether its caller may not have the rest any more.
+    #[must_use]
+    pub fn has_lost_its_token(&self) -> bool {
+        let entry = self.exchange.as_ref().and_then(|exchange| exchange.0.entry.as_ref());
+        entry.is_some_and(|entry| entry.ended().is_some())
     }
 
     fn settle(&mut self) {

@@ -26,7 +26,7 @@ use self::outlet::Outlet;
 use self::response::Meaning;
 use super::watch::{Command, Watch};
 use super::worker::Context;
-use crate::body::Stream;
+use crate::body::{BodyError, Stream};
 use crate::gateway::{self, Connection, Switched, Tracked};
 use crate::http1::{Framing, Length, Receiver, SendError, Sender, Trailers};
 use crate::message::Response;
@@ -189,9 +189,15 @@ impl Client<'_> {
                 self.context.give_spare(sender.into_buffer());
             }
             Err(SendError::Io(error)) => return Err(error),
-            // What came before it is sent. That it is not all shows by the end of the connection.
+            // What came before it is sent, unless a client that may have it no more would have to be waited for. That it is not
+            // all shows by the end of the connection.
             Err(SendError::Body(error)) => {
-                poll_fn(|cx| sender.poll_flush(cx, &mut self.outlet)).await?;
+                let is_over = matches!(error, BodyError::TokenEnded(_));
+                poll_fn(|cx| match sender.poll_flush(cx, &mut self.outlet) {
+                    Poll::Pending if is_over => Poll::Ready(Ok(())),
+                    flushed => flushed,
+                })
+                .await?;
                 return Err(io::Error::other(error));
             }
         }
@@ -209,6 +215,10 @@ impl Client<'_> {
         cx: &mut TaskContext<'_>,
     ) -> Poll<Result<(), SendError>> {
         let result = sender.poll_send(cx, &mut self.outlet);
+        // A client that takes nothing keeps the sender from asking the body.
+        if result.is_pending() && sender.body().is_some_and(Tracked::has_lost_its_token) {
+            return Poll::Ready(Err(SendError::Io(io::ErrorKind::ConnectionAborted.into())));
+        }
         if result.is_pending() && sender.awaits_body() {
             self.incoming.lock().tell_when_left(cx.waker());
             return self.poll_gone(cx).map(|error| Err(SendError::Io(error)));

@@ -89,6 +89,20 @@ impl Http2 {
         })
     }
 
+    /// Sends a GET with a bearer token and returns the body of the response as soon as that begins, with 200.
+    #[track_caller]
+    pub(crate) fn open(&mut self, path: &str, token: &str) -> Http2Body {
+        let request = self.request("GET", path).header("authorization", format!("Bearer {token}"));
+        let request = request.body(Full::default().boxed()).unwrap();
+        let (head, body) = self.runtime.block_on(async {
+            self.sender.ready().await.expect("the connection takes another stream");
+            let response = tokio::time::timeout(PATIENCE, self.sender.send_request(request)).await;
+            response.expect("an answer").expect("a response").into_parts()
+        });
+        assert_eq!(head.status, 200);
+        Http2Body { body, runtime: self.runtime.clone() }
+    }
+
     /// Sends a request whose body begins like this and does not end, and reads the response to its end.
     #[track_caller]
     pub(crate) fn exchange_unfinished(
@@ -113,6 +127,36 @@ impl Http2 {
     pub(crate) fn get(&mut self, path: &str, token: &str) -> http::Response<Bytes> {
         let request = self.request("GET", path).header("authorization", format!("Bearer {token}"));
         self.exchange(request.body(Full::default()).unwrap())
+    }
+}
+
+/// The body of a response that goes on.
+pub(crate) struct Http2Body {
+    body: hyper::body::Incoming,
+    runtime: Arc<Runtime>,
+}
+
+impl Http2Body {
+    /// The next bytes of the body, as they come; `Err` with the code by which the stream was reset (RFC 9113 §7).
+    #[track_caller]
+    pub(crate) fn piece(&mut self) -> Result<Bytes, u32> {
+        let body = &mut self.body;
+        let next = self.runtime.block_on(async { tokio::time::timeout(PATIENCE, body.frame()).await });
+        let next = next.expect("something comes").expect("the body does not end in order");
+        next.map(|frame| frame.into_data().expect("data")).map_err(|error| {
+            let source = std::error::Error::source(&error).and_then(|it| it.downcast_ref::<h2::Error>());
+            source.and_then(h2::Error::reason).expect("a reset").into()
+        })
+    }
+
+    /// Reads until the stream is reset, and returns the code.
+    #[track_caller]
+    pub(crate) fn until_reset(&mut self) -> u32 {
+        loop {
+            if let Err(code) = self.piece() {
+                return code;
+            }
+        }
     }
 }
 
