@@ -14,6 +14,7 @@ use crate::gateway::Snapshot;
 use crate::health::Health;
 use crate::identity::{KeysError, Login, Users, load_or_make};
 use crate::oauth::Provider;
+use crate::observe::audit::Audit;
 use crate::observe::metrics::Series;
 use crate::store::Store;
 use crate::token::Verifier;
@@ -27,6 +28,8 @@ pub struct Parts {
     pub users: Users,
     /// Passwords, and the threads that hash them.
     pub login: Arc<Login>,
+    /// Where logins are recorded.
+    pub audit: Audit,
     /// What the probes are told.
     pub health: Arc<Health>,
     /// The name of this process in `Via`.
@@ -43,7 +46,9 @@ pub fn build(config: Arc<Config>, parts: &Parts, series: Option<Arc<Series>>) ->
     let token = &config.token;
     let ring = Arc::new(load_or_make(&*parts.store, token.algorithm, clock::now())?);
     let verifier = Verifier::new(ring.clone(), &token.issuer, &token.audience, token.leeway);
-    let provider = Arc::new(Provider::new(&config, parts.login.clone(), ring, parts.control.clone()));
+    let provider =
+        Provider::new(&config, parts.login.clone(), parts.audit.clone(), ring, parts.control.clone());
+    let provider = Arc::new(provider);
     Ok(Snapshot::new(config, verifier, provider, parts.health.clone(), series, &parts.instance))
 }
 
@@ -101,6 +106,7 @@ pub fn needs_restart(started: &Config, new: &Config) -> Vec<&'static str> {
         ("server.workers", started.server.workers != new.server.workers),
         ("server.max_connections", started.server.max_connections != new.server.max_connections),
         ("store", started.store != new.store),
+        ("audit", started.audit != new.audit),
         ("login", started.login != new.login),
         ("log.format", started.log.format != new.log.format),
         ("metrics.enabled", started.metrics != new.metrics),

@@ -22,6 +22,7 @@ use portcullis::gateway::{Shared, Worker};
 use portcullis::health::Health;
 use portcullis::identity::{Argon2Params, HashPool, Login, Users};
 use portcullis::observe::AccessLog;
+use portcullis::observe::audit::Audit;
 use portcullis::observe::metrics::{Seat, Series};
 use portcullis::reload::{self, Parts};
 use portcullis::server;
@@ -92,11 +93,13 @@ fn worker(directory: &TempDir, runtime: &Runtime) -> Arc<Worker> {
     let users = Users::new(store.clone(), revocations.clone());
     let params = Argon2Params { memory_kib: 64, passes: 1, lanes: 1 };
     let pool = Arc::new(HashPool::new(1, 1, params).unwrap());
+    let audit = Audit::new(&config.audit);
     let parts = Parts {
         store: store.clone(),
         login: Arc::new(Login::new(users.clone(), pool)),
         users,
-        health: Arc::new(Health::new(store.clone())),
+        health: Arc::new(Health::new(store.clone(), audit.clone())),
+        audit,
         instance: "0123abcd".to_owned(),
         control: runtime.handle().clone(),
     };

@@ -20,7 +20,9 @@ use tokio::task::JoinSet;
 use super::TokenView;
 use super::api::{self, VerifyFn};
 use super::metrics::{self, PageFn};
-use crate::identity::UserAdmin;
+use crate::clock;
+use crate::identity::{Audited, UserAdmin};
+use crate::observe::audit::{Actor, Audit};
 use crate::observe::metrics::Format;
 use crate::shutdown::Signal;
 
@@ -41,6 +43,7 @@ pub struct AdminServer {
     listener: UnixListener,
     path: PathBuf,
     answers: Answers,
+    audit: Audit,
 }
 
 /// What requests are answered with.
@@ -51,15 +54,25 @@ struct Answers {
     page: Arc<PageFn>,
 }
 
+impl Answers {
+    /// The same, with the process at the other end as the actor of every change.
+    fn to(&self, stream: &UnixStream, audit: &Audit) -> Self {
+        let actor = stream.peer_cred().map_or(Actor::Anonymous, |peer| Actor::Uid(peer.uid()));
+        let users = Audited::new(self.users.clone(), audit.clone(), actor, clock::now);
+        Self { users: Arc::new(users), ..self.clone() }
+    }
+}
+
 impl AdminServer {
-    /// Listens on the socket, mode 0600. `page` makes what `/metrics` shows. One that a dead gateway has left is replaced: who holds the store's lock is the only gateway
-    /// on this directory.
+    /// Listens on the socket, mode 0600. Changes are recorded in `audit`, `page` makes what `/metrics` shows. One that a dead gateway
+    /// has left is replaced: who holds the store's lock is the only gateway on this directory.
     ///
     /// # Errors
     /// [`SocketError`] names the path.
     pub fn bind(
         path: &Path,
         users: Arc<dyn UserAdmin + Send + Sync>,
+        audit: Audit,
         verify: impl Fn(&str) -> Result<TokenView, String> + Send + Sync + 'static,
         page: impl Fn(Format) -> Option<String> + Send + Sync + 'static,
     ) -> Result<Self, SocketError> {
@@ -77,7 +90,7 @@ impl AdminServer {
         let listener = UnixListener::bind(path).map_err(fail)?;
         std::fs::set_permissions(path, Permissions::from_mode(0o600)).map_err(fail)?;
         let answers = Answers { users, verify: Arc::new(verify), page: Arc::new(page) };
-        Ok(Self { listener, path: path.to_owned(), answers })
+        Ok(Self { listener, path: path.to_owned(), answers, audit })
     }
 
     /// Serves until the signal comes, then removes the socket once what is being done is finished, within `grace`: a caller that
@@ -89,7 +102,8 @@ impl AdminServer {
                 () = signal.wait() => break,
                 accepted = self.listener.accept() => match accepted {
                     Ok((stream, _)) => {
-                        connections.spawn(serve(stream, self.answers.clone(), signal.clone()));
+                        let answers = self.answers.to(&stream, &self.audit);
+                        connections.spawn(serve(stream, answers, signal.clone()));
                     }
                     Err(error) => {
                         tracing::warn!(error = %error, "cannot accept on the admin socket");

@@ -16,7 +16,8 @@ use crate::app::{self, longest_token};
 use crate::causes::with_causes;
 use crate::clock;
 use crate::config::Config;
-use crate::identity::{self, Argon2Params, Hashing, LocalUserAdmin, UserAdmin, Users};
+use crate::identity::{self, Argon2Params, Audited, Hashing, LocalUserAdmin, UserAdmin, Users};
+use crate::observe::audit::{Actor, Audit};
 use crate::store::{Store, StoreError};
 use crate::token::{Revocations, Verifier};
 
@@ -36,7 +37,7 @@ pub(super) enum Administration {
 
 /// The store, opened by this process.
 pub(super) struct Opened {
-    users: LocalUserAdmin,
+    users: Audited,
     store: Arc<dyn Store>,
     revocations: Arc<Revocations>,
 }
@@ -126,7 +127,9 @@ impl Opened {
             passes: login.argon2_passes,
             lanes: login.argon2_lanes,
         };
-        let users = LocalUserAdmin::new(users, Hashing::Here(params), clock::now);
+        let users = Arc::new(LocalUserAdmin::new(users, Hashing::Here(params), clock::now));
+        let actor = Actor::Uid(geteuid().as_raw());
+        let users = Audited::new(users, Audit::new(&config.audit), actor, clock::now);
         Ok(Self { users, store, revocations })
     }
 

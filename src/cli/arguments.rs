@@ -7,6 +7,7 @@ use clap::{ArgGroup, Args, Parser, Subcommand};
 use clap_complete::Shell;
 use http::{HeaderName, HeaderValue, Method};
 
+use super::audit::Audit;
 use crate::name::{Role, Username};
 
 /// Where the configuration is looked for, and where to begin.
@@ -48,6 +49,11 @@ pub(super) enum Command {
     User {
         #[command(subcommand)]
         command: User,
+    },
+    /// Look into the audit log, whether or not the gateway runs
+    Audit {
+        #[command(subcommand)]
+        command: Audit,
     },
     /// Print the script that completes commands in a shell
     #[command(after_help = "For bash: portcullis completions bash >/etc/bash_completion.d/portcullis")]

@@ -2,6 +2,7 @@
 
 mod administration;
 mod arguments;
+mod audit;
 mod check;
 mod demo;
 mod echo;
@@ -57,6 +58,7 @@ fn dispatch(arguments: Arguments, out: &mut dyn Write, err: &mut dyn Write) -> R
         Command::Check { json } => check::run(&file.find()?, json, out),
         Command::Explain(question) => explain::run(&question, &file.load()?, out),
         Command::User { command } => user::run(&command, &file.load()?, out, err),
+        Command::Audit { command } => audit::run(&command, &file.load()?, out, err),
         Command::Completions { shell } => completions(shell, out),
     }
 }

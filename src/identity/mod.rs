@@ -1,6 +1,7 @@
 //! Users and passwords: the rules over the store. Knows no HTTP.
 
 mod admin;
+mod audited;
 mod hashing;
 mod keys;
 mod login;
@@ -8,9 +9,10 @@ mod password;
 mod users;
 
 pub use admin::{AdminError, Hashing, LocalUserAdmin, UserAdmin, UserView};
+pub use audited::Audited;
 pub use hashing::{HashPool, PoolError, Verdict};
 pub use keys::{KeysError, load, load_or_make};
-pub use login::{Login, LoginError};
+pub use login::{Login, LoginError, Refusal};
 pub use password::{
     Argon2Params, HashError, MAX_PASSWORD_BYTES, MIN_PASSWORD_CHARACTERS, PasswordHash, WeakPassword,
     Workspace, check_new_password, hash, needs_rehash,

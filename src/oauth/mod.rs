@@ -4,6 +4,7 @@ mod discovery;
 mod error;
 mod form;
 mod provider;
+mod recorded;
 mod token;
 
 pub use discovery::{jwks, metadata};

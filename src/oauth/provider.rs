@@ -9,12 +9,14 @@ use tokio::runtime::Handle;
 use super::discovery::{self, Document};
 use crate::config::Config;
 use crate::identity::Login;
+use crate::observe::audit::Audit;
 use crate::token::{Issuer, KeyRing};
 
-/// The authorization server. Part of the snapshot; `login` outlives it.
+/// The authorization server. Part of the snapshot; `login` and `audit` outlive it.
 #[derive(Debug)]
 pub struct Provider {
     pub(super) login: Arc<Login>,
+    pub(super) audit: Audit,
     pub(super) issuer: Issuer,
     pub(super) ring: Arc<KeyRing>,
     /// Where work runs that blocks or takes long.
@@ -24,9 +26,15 @@ pub struct Provider {
 }
 
 impl Provider {
-    /// The provider of a configuration. Its documents are rendered here, once.
+    /// The provider of a configuration. Its documents are rendered here, once. Every login is recorded in `audit`.
     #[must_use]
-    pub fn new(config: &Config, login: Arc<Login>, ring: Arc<KeyRing>, control: Handle) -> Self {
+    pub fn new(
+        config: &Config,
+        login: Arc<Login>,
+        audit: Audit,
+        ring: Arc<KeyRing>,
+        control: Handle,
+    ) -> Self {
         let issuer = Issuer::new(&config.token.issuer, &config.token.audience, config.token.access_ttl);
         let metadata = Document::new(
             Bytes::from(discovery::render_metadata(config)),
@@ -36,6 +44,6 @@ impl Provider {
             Bytes::from(ring.jwks_json()),
             HeaderValue::from_static("application/jwk-set+json"),
         );
-        Self { login, issuer, ring, control, metadata, jwks }
+        Self { login, audit, issuer, ring, control, metadata, jwks }
     }
 }

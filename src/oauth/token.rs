@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::Provider;
 use super::error::{ClientAuth, OAuthError, uncached_json};
 use super::form::TokenRequest;
+use super::recorded::{NoSession, log_in, origin};
 use crate::auth::Permit;
 use crate::body::{BodyError, RequestBody, ResponseBody};
 use crate::causes::with_causes;
@@ -54,17 +55,18 @@ pub async fn token(
             Reject::BodyBroken
         }
     })?;
-    Ok(match grant(inbound.headers(), &body, provider).await {
+    Ok(match grant(inbound, &body, provider).await {
         Ok(response) => response,
         Err(error) => error.response().map(ResponseBody::full),
     })
 }
 
 async fn grant(
-    headers: &Fields,
+    inbound: &Inbound,
     body: &[u8],
     provider: &Provider,
 ) -> Result<Response<ResponseBody>, OAuthError> {
+    let headers = inbound.headers();
     let request = TokenRequest::read(headers, body)?;
     refuse_client_credentials(headers, &request)?;
     if request.grant_type != "password" {
@@ -72,13 +74,15 @@ async fn grant(
     }
     let username = request.username.ok_or_else(|| missing("username"))?;
     let password = request.password.ok_or_else(|| missing("password"))?;
-    let login = provider.login.clone();
+    let (login, audit) = (provider.login.clone(), provider.audit.clone());
     // The login runs to its end on the control plane, whether or not this client still waits for it.
-    let task = provider.control.spawn(async move { login.with_password(&username, password).await });
+    let task = provider.control.spawn(log_in(login, audit, origin(inbound), username, password));
     match task.await {
-        Ok(Ok(user)) => success(&user, request.scope.is_some(), provider),
-        Ok(Err(LoginError::BadCredentials)) => Err(OAuthError::InvalidGrant),
-        Ok(Err(LoginError::Busy | LoginError::Stopped)) => Err(OAuthError::Busy(RETRY_AFTER)),
+        Ok(Ok((user, session))) => success(&user, session, request.scope.is_some(), provider),
+        Ok(Err(NoSession::Login(LoginError::BadCredentials(_)))) => Err(OAuthError::InvalidGrant),
+        Ok(Err(NoSession::Login(LoginError::Busy | LoginError::Stopped))) => {
+            Err(OAuthError::Busy(RETRY_AFTER))
+        }
         Ok(Err(error)) => Err(internal(&error)),
         Err(error) => Err(internal(&error)),
     }
@@ -110,11 +114,11 @@ fn internal(error: &dyn std::error::Error) -> OAuthError {
 
 fn success(
     user: &User,
+    session: SessionId,
     scope_asked: bool,
     provider: &Provider,
 ) -> Result<Response<ResponseBody>, OAuthError> {
     let now = clock::now();
-    let session = SessionId::generate(now).map_err(|error| internal(&error))?;
     let subject = Subject {
         user_id: user.id,
         username: &user.username,
