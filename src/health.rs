@@ -8,6 +8,7 @@ use http::{HeaderValue, StatusCode, header};
 use crate::auth::Permit;
 use crate::body::ResponseBody;
 use crate::message::Response;
+use crate::observe::audit::Audit;
 use crate::store::Store;
 
 /// Where the process is in its life.
@@ -27,13 +28,14 @@ pub enum Phase {
 pub struct Health {
     phase: AtomicU8,
     store: Arc<dyn Store>,
+    audit: Audit,
 }
 
 impl Health {
     /// A process that is starting.
     #[must_use]
-    pub fn new(store: Arc<dyn Store>) -> Self {
-        Self { phase: AtomicU8::new(Phase::Starting as u8), store }
+    pub fn new(store: Arc<dyn Store>, audit: Audit) -> Self {
+        Self { phase: AtomicU8::new(Phase::Starting as u8), store, audit }
     }
 
     /// The process has come to this phase.
@@ -48,7 +50,10 @@ impl Health {
     pub fn check(&self) -> Result<(), String> {
         match self.phase.load(Ordering::Acquire) {
             // Why, is nobody's business outside: the log has it.
-            1 => self.store.writable().map_err(|_| "the store refuses writes".to_owned()),
+            1 => {
+                self.store.writable().map_err(|_| "the store refuses writes".to_owned())?;
+                self.audit.writable().map_err(|_| "the audit log cannot be written".to_owned())
+            }
             2 => Err("draining".to_owned()),
             _ => Err("starting".to_owned()),
         }

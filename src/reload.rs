@@ -14,6 +14,7 @@ use crate::gateway::Snapshot;
 use crate::health::Health;
 use crate::identity::{Clients, KeysError, Login, Sessions, Users, load_or_make};
 use crate::oauth::Provider;
+use crate::observe::audit::Audit;
 use crate::observe::metrics::Series;
 use crate::store::Store;
 use crate::token::Verifier;
@@ -29,6 +30,8 @@ pub struct Parts {
     pub login: Arc<Login>,
     /// Their sessions.
     pub sessions: Sessions,
+    /// Where logins are recorded.
+    pub audit: Audit,
     /// What the probes are told.
     pub health: Arc<Health>,
     /// The name of this process in `Via`.
@@ -50,6 +53,7 @@ pub fn build(config: Arc<Config>, parts: &Parts, series: Option<Arc<Series>>) ->
         parts.login.clone(),
         parts.sessions.clone(),
         Clients::new(parts.users.clone()),
+        parts.audit.clone(),
         ring,
         parts.control.clone(),
     ));
@@ -110,6 +114,7 @@ pub fn needs_restart(started: &Config, new: &Config) -> Vec<&'static str> {
         ("server.workers", started.server.workers != new.server.workers),
         ("server.max_connections", started.server.max_connections != new.server.max_connections),
         ("store", started.store != new.store),
+        ("audit", started.audit != new.audit),
         ("login", started.login != new.login),
         ("log.format", started.log.format != new.log.format),
         ("metrics.enabled", started.metrics != new.metrics),

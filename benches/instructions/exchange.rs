@@ -22,6 +22,7 @@ use portcullis::gateway::{Shared, Worker};
 use portcullis::health::Health;
 use portcullis::identity::{Argon2Params, HashPool, Login, Sessions, Users};
 use portcullis::observe::AccessLog;
+use portcullis::observe::audit::Audit;
 use portcullis::observe::metrics::{Seat, Series};
 use portcullis::reload::{self, Parts};
 use portcullis::server;
@@ -93,12 +94,14 @@ fn worker(directory: &TempDir, runtime: &Runtime) -> Arc<Worker> {
     let params = Argon2Params { memory_kib: 64, passes: 1, lanes: 1 };
     let pool = Arc::new(HashPool::new(1, 1, params).unwrap());
     let sessions = Sessions::open(store.clone(), users.clone()).unwrap();
+    let audit = Audit::new(&config.audit);
     let parts = Parts {
         sessions,
         store: store.clone(),
         login: Arc::new(Login::new(users.clone(), pool)),
         users,
-        health: Arc::new(Health::new(store.clone())),
+        health: Arc::new(Health::new(store.clone(), audit.clone())),
+        audit,
         instance: "0123abcd".to_owned(),
         control: runtime.handle().clone(),
     };

@@ -20,7 +20,11 @@ use tokio::task::JoinSet;
 use super::TokenView;
 use super::api::{self, VerifyFn};
 use super::metrics::{self, PageFn};
-use crate::identity::{ClientAdmin, SessionAdmin, UserAdmin};
+use crate::clock;
+use crate::identity::{
+    AuditedClients, AuditedSessions, AuditedUsers, ClientAdmin, Recorder, SessionAdmin, UserAdmin,
+};
+use crate::observe::audit::{Actor, Audit};
 use crate::observe::metrics::Format;
 use crate::shutdown::Signal;
 
@@ -41,6 +45,7 @@ pub struct AdminServer {
     listener: UnixListener,
     path: PathBuf,
     answers: Answers,
+    audit: Audit,
 }
 
 /// What requests are answered with.
@@ -53,9 +58,23 @@ struct Answers {
     page: Arc<PageFn>,
 }
 
+impl Answers {
+    /// The same, with the process at the other end as the actor of every change.
+    fn to(&self, stream: &UnixStream, audit: &Audit) -> Self {
+        let actor = stream.peer_cred().map_or(Actor::Anonymous, |peer| Actor::Uid(peer.uid()));
+        let recorder = Recorder::new(audit.clone(), actor, clock::now);
+        Self {
+            users: Arc::new(AuditedUsers::new(self.users.clone(), recorder.clone())),
+            sessions: Arc::new(AuditedSessions::new(self.sessions.clone(), recorder.clone())),
+            clients: Arc::new(AuditedClients::new(self.clients.clone(), recorder)),
+            ..self.clone()
+        }
+    }
+}
+
 impl AdminServer {
-    /// Listens on the socket, mode 0600. `page` makes what `/metrics` shows. One that a dead gateway has left is replaced: who holds the store's lock is the only gateway
-    /// on this directory.
+    /// Listens on the socket, mode 0600. Changes are recorded in `audit`, `page` makes what `/metrics` shows. One that a dead gateway
+    /// has left is replaced: who holds the store's lock is the only gateway on this directory.
     ///
     /// # Errors
     /// [`SocketError`] names the path.
@@ -64,6 +83,7 @@ impl AdminServer {
         users: Arc<dyn UserAdmin + Send + Sync>,
         sessions: Arc<dyn SessionAdmin + Send + Sync>,
         clients: Arc<dyn ClientAdmin + Send + Sync>,
+        audit: Audit,
         verify: impl Fn(&str) -> Result<TokenView, String> + Send + Sync + 'static,
         page: impl Fn(Format) -> Option<String> + Send + Sync + 'static,
     ) -> Result<Self, SocketError> {
@@ -81,7 +101,7 @@ impl AdminServer {
         let listener = UnixListener::bind(path).map_err(fail)?;
         std::fs::set_permissions(path, Permissions::from_mode(0o600)).map_err(fail)?;
         let answers = Answers { users, sessions, clients, verify: Arc::new(verify), page: Arc::new(page) };
-        Ok(Self { listener, path: path.to_owned(), answers })
+        Ok(Self { listener, path: path.to_owned(), answers, audit })
     }
 
     /// Serves until the signal comes, then removes the socket once what is being done is finished, within `grace`: a caller that
@@ -93,7 +113,8 @@ impl AdminServer {
                 () = signal.wait() => break,
                 accepted = self.listener.accept() => match accepted {
                     Ok((stream, _)) => {
-                        connections.spawn(serve(stream, self.answers.clone(), signal.clone()));
+                        let answers = self.answers.to(&stream, &self.audit);
+                        connections.spawn(serve(stream, answers, signal.clone()));
                     }
                     Err(error) => {
                         tracing::warn!(error = %error, "cannot accept on the admin socket");

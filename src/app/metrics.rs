@@ -7,7 +7,9 @@ use crate::clock::{self, UnixTime};
 use crate::config::Config;
 use crate::gateway::Shared;
 use crate::identity::{HashPool, Login};
+use crate::observe::audit::Audit;
 use crate::observe::metrics::{self, Format, ReloadCounters, Seat, Series, Sources, WorkerCounters};
+use crate::reload::Parts;
 use crate::store::{SledStore, Store, Timed};
 
 /// The counters of the process, and who has the others. Outlives a reload.
@@ -20,6 +22,7 @@ pub(super) struct Metrics {
     reloads: ReloadCounters,
     store: Arc<Timed<SledStore>>,
     login: Arc<Login>,
+    audit: Audit,
     pool: Arc<HashPool>,
 }
 
@@ -28,7 +31,7 @@ impl Metrics {
     pub(super) fn new(
         config: &Config,
         store: Arc<Timed<SledStore>>,
-        login: Arc<Login>,
+        parts: &Parts,
         pool: Arc<HashPool>,
     ) -> Option<Self> {
         let seats = Seat::all(if config.metrics.enabled { config.server.workers } else { return None });
@@ -40,7 +43,8 @@ impl Metrics {
             started,
             reloads: ReloadCounters::new(started),
             store,
-            login,
+            login: parts.login.clone(),
+            audit: parts.audit.clone(),
             pool,
         })
     }
@@ -74,6 +78,8 @@ impl Metrics {
             revocations: shared.revocations.len(),
             writes: self.store.writes(),
             writable: self.store.writable().is_ok(),
+            audit: self.audit.counters(),
+            auditable: self.audit.writable().is_ok(),
             started: self.started,
             now: clock::monotonic(),
         };

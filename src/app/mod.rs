@@ -17,7 +17,7 @@ use crate::admin::{self, AdminServer, SocketError, TokenView};
 use crate::causes::with_causes;
 use crate::clock;
 use crate::config::Config;
-use crate::gateway::{Shared, Worker};
+use crate::gateway::{Shared, Snapshot, Worker};
 use crate::health::{Health, Phase};
 use crate::id::{NoRandomness, fill_random};
 use crate::identity::{
@@ -25,6 +25,7 @@ use crate::identity::{
     LocalUserAdmin, Login, Revoked, SessionError, Sessions, UserError, Users, prune_works, restore_works,
 };
 use crate::observe::AccessLog;
+use crate::observe::audit::{Action, Audit, AuditError, Event, Target};
 use crate::reload::{self, Parts};
 use crate::server::{self, BindError, Workers, WorkersError};
 use crate::shutdown::{self, Signal, Trigger};
@@ -67,6 +68,9 @@ pub enum StartError {
     /// The system's generator.
     #[error(transparent)]
     Random(#[from] NoRandomness),
+    /// The audit log.
+    #[error(transparent)]
+    Audit(#[from] AuditError),
     /// The access log.
     #[error("cannot open the access log (log.access): {0}")]
     AccessLog(io::Error),
@@ -101,6 +105,8 @@ impl Gateway {
         let revocations = Arc::new(Revocations::new());
         let timed = Arc::new(Timed::new(open_store(&config, STORE_WAIT)?));
         let store: Arc<dyn Store> = timed.clone();
+        let audit = Audit::new(&config.audit);
+        audit.open()?;
         let users = Users::new(store.clone(), revocations.clone());
         users.revoked().restore(clock::now(), longest_token(&config))?;
         let login = &config.login;
@@ -116,11 +122,12 @@ impl Gateway {
             users: users.clone(),
             login: Arc::new(Login::new(users.clone(), pool.clone())),
             sessions: Sessions::open(store.clone(), users.clone())?,
-            health: Arc::new(Health::new(store.clone())),
+            audit: audit.clone(),
+            health: Arc::new(Health::new(store.clone(), audit.clone())),
             instance: instance_name()?,
             control: Handle::current(),
         };
-        let metrics = Metrics::new(&config, timed, parts.login.clone(), pool.clone()).map(Arc::new);
+        let metrics = Metrics::new(&config, timed, &parts, pool.clone()).map(Arc::new);
         let series = metrics.as_ref().map(|metrics| metrics.series(&config, None));
         let snapshot = reload::build(config.clone(), &parts, series)?;
         let shared = Arc::new(Shared { snapshot: ArcSwap::from_pointee(snapshot), revocations });
@@ -140,6 +147,7 @@ impl Gateway {
             users_admin,
             Arc::new(sessions_admin),
             Arc::new(LocalClientAdmin::new(users.clone(), clock::now)),
+            audit.clone(),
             verify_with(shared.clone()),
             metrics::page_of(metrics.as_ref(), &shared),
         )?;
@@ -148,6 +156,8 @@ impl Gateway {
             tokio::spawn(admin.run(signal.clone(), config.server.shutdown_grace)),
             tokio::spawn(forget(users.revoked().clone(), parts.sessions.clone(), shared.clone(), signal)),
         ];
+        let event = Event::success(Action::Start, clock::now()).on(configuration(&shared.snapshot.load()));
+        audit.record_blocking(event.detail(concat!("version ", env!("CARGO_PKG_VERSION"))))?;
         parts.health.enter(Phase::Ready);
         announce(&config, &addresses);
         tokio::task::spawn_blocking(prepare_signing);
@@ -172,14 +182,18 @@ impl Gateway {
     pub fn reload(&self, config: Config) -> Result<(), StartError> {
         let result = self.replace(config);
         match (&result, &self.metrics) {
-            (Err(_), _) => self.note_failed_reload(),
+            (Err(error), _) => self.note_failed_reload(with_causes(error)),
             (Ok(()), metrics) => metrics.iter().for_each(|it| it.reloads().succeeded(clock::now())),
         }
         result
     }
 
-    /// A new configuration could not be read.
-    pub fn note_failed_reload(&self) {
+    /// A new configuration could not be read, for a reason that quotes nothing of it: it may be somebody's password.
+    pub fn note_failed_reload(&self, reason: String) {
+        let event = Event::failed(Action::ConfigReload, reason, clock::now());
+        if let Err(error) = self.parts.audit.record_blocking(event) {
+            tracing::error!(error = %error, "a reload that failed was not recorded");
+        }
         self.metrics.iter().for_each(|metrics| metrics.reloads().failed());
     }
 
@@ -192,6 +206,8 @@ impl Gateway {
         let before = self.shared.snapshot.load().series.clone();
         let series = self.metrics.as_ref().map(|metrics| metrics.series(&config, before.as_deref()));
         let snapshot = reload::build(Arc::new(config), &self.parts, series)?;
+        let event = Event::success(Action::ConfigReload, clock::now()).on(configuration(&snapshot));
+        self.parts.audit.record_blocking(event)?;
         reload::retire(self.shared.snapshot.swap(Arc::new(snapshot)), &self.parts.control);
         Ok(())
     }
@@ -219,7 +235,16 @@ impl Gateway {
             }
         }
         drop(self.access);
+        if let Err(error) = self.parts.audit.record_blocking(Event::success(Action::Stop, clock::now())) {
+            tracing::error!(error = %error, "the stop was not recorded");
+        }
+        self.parts.audit.close();
     }
+}
+
+/// A configuration as the target of an audit record.
+fn configuration(snapshot: &Snapshot) -> Target {
+    Target::Config(snapshot.config_hash().to_owned())
 }
 
 /// Opens the store of a configuration; another process has `wait` to let go of it. The command line does so too, when no gateway runs.

@@ -17,9 +17,10 @@ use crate::causes::with_causes;
 use crate::clock;
 use crate::config::Config;
 use crate::identity::{
-    self, Argon2Params, ClientAdmin, Hashing, Lifetimes, LocalClientAdmin, LocalSessionAdmin, LocalUserAdmin,
-    SessionAdmin, Sessions, UserAdmin, Users,
+    self, Argon2Params, AuditedClients, AuditedSessions, AuditedUsers, ClientAdmin, Hashing, Lifetimes,
+    LocalClientAdmin, LocalSessionAdmin, LocalUserAdmin, Recorder, SessionAdmin, Sessions, UserAdmin, Users,
 };
+use crate::observe::audit::{Actor, Audit};
 use crate::store::{Store, StoreError};
 use crate::token::{Revocations, Verifier};
 
@@ -39,9 +40,9 @@ pub(super) enum Administration {
 
 /// The store, opened by this process.
 pub(super) struct Opened {
-    users: LocalUserAdmin,
-    sessions: LocalSessionAdmin,
-    clients: LocalClientAdmin,
+    users: AuditedUsers,
+    sessions: AuditedSessions,
+    clients: AuditedClients,
     store: Arc<dyn Store>,
     revocations: Arc<Revocations>,
 }
@@ -148,13 +149,20 @@ impl Opened {
             passes: login.argon2_passes,
             lanes: login.argon2_lanes,
         };
+        let recorder = Recorder::new(Audit::new(&config.audit), Actor::Uid(geteuid().as_raw()), clock::now);
         let sessions =
             Sessions::open(store.clone(), users.clone()).map_err(|error| Failure::because(&error))?;
         let lifetimes = Lifetimes::of(&config.token);
-        let sessions = LocalSessionAdmin::new(sessions, move || lifetimes, clock::now);
-        let clients = LocalClientAdmin::new(users.clone(), clock::now);
-        let users = LocalUserAdmin::new(users, Hashing::Here(params), clock::now);
-        Ok(Self { users, sessions, clients, store, revocations })
+        let sessions = Arc::new(LocalSessionAdmin::new(sessions, move || lifetimes, clock::now));
+        let clients = Arc::new(LocalClientAdmin::new(users.clone(), clock::now));
+        let users = Arc::new(LocalUserAdmin::new(users, Hashing::Here(params), clock::now));
+        Ok(Self {
+            users: AuditedUsers::new(users, recorder.clone()),
+            sessions: AuditedSessions::new(sessions, recorder.clone()),
+            clients: AuditedClients::new(clients, recorder),
+            store,
+            revocations,
+        })
     }
 
     /// As the gateway would, with the keys of the store.

@@ -7,6 +7,7 @@ use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use http::{HeaderName, HeaderValue, Method};
 
+use super::audit::Audit;
 use crate::id::SessionId;
 use crate::name::{Role, Username};
 
@@ -59,6 +60,11 @@ pub(super) enum Command {
     Session {
         #[command(subcommand)]
         command: Session,
+    },
+    /// Look into the audit log, whether or not the gateway runs
+    Audit {
+        #[command(subcommand)]
+        command: Audit,
     },
     /// Print the script that completes commands in a shell
     #[command(after_help = "For bash: portcullis completions bash >/etc/bash_completion.d/portcullis")]

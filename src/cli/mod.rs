@@ -2,6 +2,7 @@
 
 mod administration;
 mod arguments;
+mod audit;
 mod check;
 mod client;
 mod demo;
@@ -62,6 +63,7 @@ fn dispatch(arguments: Arguments, out: &mut dyn Write, err: &mut dyn Write) -> R
         Command::User { command } => user::run(&command, &file.load()?, out, err),
         Command::Client { command } => client::run(&command, &file.load()?, out, err),
         Command::Session { command } => session::run(&command, &file.load()?, out, err),
+        Command::Audit { command } => audit::run(&command, &file.load()?, out, err),
         Command::Completions { shell } => completions(shell, out),
     }
 }

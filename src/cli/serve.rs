@@ -51,7 +51,7 @@ async fn serve(path: &Path, config: Config, log: &LogHandle) -> Result<(), Box<d
             }
             Asked::Reload => {
                 if let Err(error) = reload::giving_way(|| reload(path, &mut gateway, log)) {
-                    gateway.note_failed_reload();
+                    gateway.note_failed_reload(format!("no thread for it: {error}"));
                     tracing::error!(error = %error, "the configuration was not reloaded: no thread for it; the old one stays in force");
                 }
             }
@@ -70,7 +70,7 @@ fn reload(path: &Path, gateway: &mut Gateway, log: &LogHandle) {
     let config = match config::load(path) {
         Ok(config) => config,
         Err(diagnostics) => {
-            gateway.note_failed_reload();
+            gateway.note_failed_reload(format!("errors in the file: {}", diagnostics.iter().count()));
             for message in diagnostics.iter() {
                 tracing::error!("{message}");
             }

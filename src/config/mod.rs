@@ -31,16 +31,16 @@ use reader::{Fields, bare};
 pub use diagnostics::Diagnostics;
 pub use find::{NotFound, find_file};
 pub use settings::{
-    AccessLog, Algorithm, Config, Endpoint, IdentityHeaders, Log, LogFormat, Login, Metrics, Route, Server,
-    Store, Target, Token, Upstream,
+    AccessLog, Algorithm, Audit, Config, Endpoint, IdentityHeaders, Log, LogFormat, Login, Metrics, Route,
+    Server, Store, Target, Token, Upstream,
 };
 
 /// A configuration of a megabyte has thousands of routes; a greater file is not one.
 const MAX_FILE: u64 = 4 << 20;
 
 /// The tables of this version.
-const TABLES: [&str; 9] =
-    ["server", "store", "token", "login", "identity_headers", "log", "metrics", "upstream", "route"];
+const TABLES: [&str; 10] =
+    ["server", "store", "token", "login", "identity_headers", "log", "audit", "metrics", "upstream", "route"];
 
 /// Tables that the design has and this version does not.
 const LATER: [&str; 4] = ["tls", "admin", "trace", "issuer"];
@@ -116,13 +116,26 @@ fn read(text: &str, machine: &Machine, problems: &mut Problems) -> Option<Config
     let login = sections::login(fields!("login"), machine.cores);
     let identity_headers = sections::identity_headers(fields!("identity_headers"));
     let log = sections::log(fields!("log"), &machine.base);
+    let audit = sections::audit(fields!("audit"), &machine.base, &store.path);
     let metrics = sections::metrics(fields!("metrics"));
     local.check(problems);
     let upstreams = upstreams::read(table("upstream"), problems);
     let around = routes::Surroundings { upstreams: &upstreams, local: &local, max_body: server.max_body };
     let routes = routes::read(table("route"), &around, problems)?;
     let (upstreams, warnings) = (upstreams.list, Vec::new());
-    Some(Config { server, store, token, login, identity_headers, log, metrics, upstreams, routes, warnings })
+    Some(Config {
+        server,
+        store,
+        token,
+        login,
+        identity_headers,
+        log,
+        audit,
+        metrics,
+        upstreams,
+        routes,
+        warnings,
+    })
 }
 
 /// Reports tables, and keys outside of any, that no section reads.

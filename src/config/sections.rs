@@ -1,5 +1,5 @@
 //! The tables with a fixed name: `[server]`, `[store]`, `[token]`, `[login]`, `[identity_headers]`, `[log]`,
-//! `[metrics]`. Each key is one call with its name, its rule and its default.
+//! `[audit]`, `[metrics]`. Each key is one call with its name, its rule and its default.
 
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -15,7 +15,7 @@ use super::local::{LocalPaths, local_path};
 use super::reader::{Fields, Given, List};
 use super::rule::{count, flag, one_of, parsed, size, time};
 use super::settings::{
-    AccessLog, Algorithm, IdentityHeaders, Log, LogFormat, Login, Metrics, Server, Store, Token,
+    AccessLog, Algorithm, Audit, IdentityHeaders, Log, LogFormat, Login, Metrics, Server, Store, Token,
 };
 use super::text::{self, Issuer};
 use super::unit::Bytes;
@@ -154,6 +154,18 @@ pub(super) fn log(mut fields: Fields<'_, '_, '_>, base: &Path) -> Log {
     };
     fields.finish();
     log
+}
+
+/// `[audit]`. A relative path starts at `base`, the file's directory; without one the records are in `data`, the data directory.
+pub(super) fn audit(mut fields: Fields<'_, '_, '_>, base: &Path, data: &Path) -> Audit {
+    let path = parsed("a string", |text| text::audit_log(text, base));
+    let audit = Audit {
+        path: fields.or("path", path, Some(data.join("audit.log"))),
+        max_size: fields.or("max_size", size(64 * KIB..=64 * GIB), 64 * MIB),
+        max_files: fields.or("max_files", count(2..=10_000), 10),
+    };
+    fields.finish();
+    audit
 }
 
 /// `[metrics]`

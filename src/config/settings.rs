@@ -27,6 +27,8 @@ pub struct Config {
     pub identity_headers: IdentityHeaders,
     /// `[log]`
     pub log: Log,
+    /// `[audit]`
+    pub audit: Audit,
     /// `[metrics]`
     pub metrics: Metrics,
     /// `[upstream.NAME]`, in the order of their names. A [`Target::Upstream`] is an index into this list.
@@ -195,6 +197,17 @@ pub enum AccessLog {
     /// Text with a slash is a file's path (a bare word is more likely misspelt); relative to the file's directory. The file
     /// is appended to, and opened again at SIGHUP.
     File(PathBuf),
+}
+
+/// `[audit]`
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Audit {
+    /// The file of audit records; `None` for `"off"`. Without the key: `audit.log` in the data directory.
+    pub path: Option<PathBuf>,
+    /// Bytes after which a file is closed and the chain goes on in a new one.
+    pub max_size: u64,
+    /// Files that are kept, the one in use included.
+    pub max_files: usize,
 }
 
 /// `[metrics]`

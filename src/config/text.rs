@@ -182,21 +182,34 @@ pub(super) fn log_level(text: &str) -> Result<String, Fault> {
     })
 }
 
-/// `off`, `stdout`, or a file. A file has a slash, so that a misspelt word is not one.
+/// `off`, `stdout`, or a file.
 pub(super) fn access_log(text: &str, base: &Path) -> Result<AccessLog, Fault> {
-    match text {
-        "off" => Ok(AccessLog::Off),
-        "stdout" => Ok(AccessLog::Stdout),
-        path if path.contains('/') => Ok(AccessLog::File(below(base, &file_path(path)?))),
-        word => Err(Fault {
-            message: format!(
-                "expected \"off\", \"stdout\" or a file with a slash in its path, not {}",
-                quote(word)
-            ),
-            help: did_you_mean(word, ["off", "stdout"])
-                .or_else(|| Some(format!("write {:?}", format!("./{word}")))),
-        }),
+    Ok(match word_or_file(text, base, &["off", "stdout"])? {
+        Ok(file) => AccessLog::File(file),
+        Err("stdout") => AccessLog::Stdout,
+        Err(_) => AccessLog::Off,
+    })
+}
+
+/// `off`, or a file.
+pub(super) fn audit_log(text: &str, base: &Path) -> Result<Option<PathBuf>, Fault> {
+    Ok(word_or_file(text, base, &["off"])?.ok())
+}
+
+/// A file, or else one of the words. A file has a slash, so that a misspelt word is not one.
+fn word_or_file<'t>(text: &'t str, base: &Path, words: &[&str]) -> Result<Result<PathBuf, &'t str>, Fault> {
+    if words.contains(&text) {
+        return Ok(Err(text));
     }
+    if text.contains('/') {
+        return Ok(Ok(below(base, &file_path(text)?)));
+    }
+    let list = words.iter().map(|word| format!("\"{word}\"")).collect::<Vec<_>>().join(", ");
+    Err(Fault {
+        message: format!("expected {list} or a file with a slash in its path, not {}", quote(text)),
+        help: did_you_mean(text, words.iter().copied())
+            .or_else(|| Some(format!("write {:?}", format!("./{text}")))),
+    })
 }
 
 /// `http://host:port`; without a port it is 80.

@@ -7,7 +7,7 @@ use crate::route::Access;
 
 use super::reader::bare;
 use super::settings::{
-    AccessLog, Config, Log, LogFormat, Login, Route, Server, Store, Target, Token, Upstream,
+    AccessLog, Audit, Config, Log, LogFormat, Login, Route, Server, Store, Target, Token, Upstream,
 };
 use super::unit::{Bytes, Span};
 
@@ -23,6 +23,7 @@ impl Display for Config {
         writeln!(f, "user = {}", text(&self.identity_headers.user))?;
         writeln!(f, "role = {}", text(&self.identity_headers.role))?;
         log(f, &self.log)?;
+        audit(f, &self.audit)?;
         writeln!(f, "\n[metrics]")?;
         writeln!(f, "enabled = {}", self.metrics.enabled)?;
         for item in &self.upstreams {
@@ -103,6 +104,13 @@ fn log(f: &mut Formatter<'_>, it: &Log) -> fmt::Result {
         AccessLog::File(file) => path(file),
     };
     writeln!(f, "access = {access}")
+}
+
+fn audit(f: &mut Formatter<'_>, it: &Audit) -> fmt::Result {
+    writeln!(f, "\n[audit]")?;
+    writeln!(f, "path = {}", it.path.as_ref().map_or_else(|| text(&"off"), |file| path(file)))?;
+    writeln!(f, "max_size = {}", text(&Bytes(it.max_size)))?;
+    writeln!(f, "max_files = {}", it.max_files)
 }
 
 fn upstream(f: &mut Formatter<'_>, it: &Upstream) -> fmt::Result {

@@ -30,7 +30,7 @@ pub(super) async fn serve(
         Endpoint::Introspect => {
             oauth::introspect(permit, inbound, body, &snapshot.provider, &snapshot.verifier).await
         }
-        Endpoint::Logout => oauth::logout(permit, &snapshot.provider).await,
+        Endpoint::Logout => oauth::logout(permit, inbound, &snapshot.provider).await,
         Endpoint::Password => oauth::password(permit, inbound, body, &snapshot.provider).await,
         Endpoint::Health => Ok(health::alive(permit)),
         Endpoint::Ready => Ok(health::ready(permit, &snapshot.health)),

@@ -6,6 +6,8 @@ use std::sync::Arc;
 use super::hashing::{HashPool, PoolError, Verdict};
 use super::password::{self, MAX_PASSWORD_BYTES, PasswordHash};
 use super::users::{User, UserError, Users};
+use crate::id::UserId;
+use crate::name::Username;
 use crate::observe::metrics::{LoginCounters, LoginOutcome};
 use crate::secret::Secret;
 
@@ -20,9 +22,9 @@ pub struct Login {
 /// Why nobody was logged in.
 #[derive(Debug, thiserror::Error)]
 pub enum LoginError {
-    /// Unknown, disabled, or the wrong password. Nobody is told which.
+    /// Unknown, disabled, or the wrong password. Only the audit log is told which.
     #[error("the username or the password is wrong")]
-    BadCredentials,
+    BadCredentials(Refusal),
     /// Too many logins at once: try again in a moment.
     #[error("too many logins at the moment")]
     Busy,
@@ -32,6 +34,30 @@ pub enum LoginError {
     /// The users cannot be read.
     #[error("the users cannot be read")]
     Users(#[source] UserError),
+}
+
+/// What the audit log says of bad credentials.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    /// One word.
+    pub reason: &'static str,
+    /// Whose login was tried, if there is such a user. Any other name may be a password that was typed into the wrong field.
+    pub user: Option<(Username, UserId)>,
+}
+
+impl Refusal {
+    fn new(reason: &'static str, user: Option<&User>) -> Self {
+        Self { reason, user: user.map(|user| (user.username.clone(), user.id)) }
+    }
+
+    fn of(found: Option<&User>) -> Self {
+        let reason = match found {
+            None => "unknown_user",
+            Some(user) if !user.enabled => "disabled",
+            Some(_) => "wrong_password",
+        };
+        Self::new(reason, found)
+    }
 }
 
 impl From<PoolError> for LoginError {
@@ -66,7 +92,7 @@ impl Login {
         let result = self.check(username, password).await;
         self.outcomes.count(match &result {
             Ok(_) => LoginOutcome::Success,
-            Err(LoginError::BadCredentials) => LoginOutcome::BadCredentials,
+            Err(LoginError::BadCredentials(_)) => LoginOutcome::BadCredentials,
             Err(LoginError::Busy) => LoginOutcome::Busy,
             Err(LoginError::Stopped | LoginError::Users(_)) => LoginOutcome::Failed,
         });
@@ -84,17 +110,17 @@ impl Login {
     async fn check(&self, username: &str, password: Secret) -> Result<User, LoginError> {
         // The length is the sender's own choice and tells nothing about a user.
         if password.expose().len() > MAX_PASSWORD_BYTES {
-            return Err(LoginError::BadCredentials);
+            return Err(LoginError::BadCredentials(Refusal::new("password_too_long", None)));
         }
         let name = username.to_owned();
-        let may_log_in = |user: &User| user.enabled && user.program.is_none();
-        let claimed = self.read(move |users| users.find(&name)).await?.filter(may_log_in);
-        let hash = claimed.as_ref().map(|user| user.password.clone()).filter(|hash| !hash.is_none());
+        let found = self.read(move |users| users.find(&name)).await?;
+        let claimed = found.as_ref().filter(|user| user.enabled && user.program.is_none());
+        let hash = claimed.map(|user| user.password.clone()).filter(|hash| !hash.is_none());
         let verdict = self.pool.verify(hash, password.clone()).await?;
         let (Verdict::Match, Some(claimed)) = (verdict, claimed) else {
-            return Err(LoginError::BadCredentials);
+            return Err(LoginError::BadCredentials(Refusal::of(found.as_ref())));
         };
-        let user = self.still_the_same(&claimed).await?;
+        let user = self.still_the_same(claimed).await?;
         if password::needs_rehash(&user.password, self.pool.params()) {
             self.rehash(&user, password).await;
         }
@@ -107,7 +133,8 @@ impl Login {
         let id = claimed.id;
         let user = self.read(move |users| users.by_id(id)).await?;
         let same = |user: &User| user.password == claimed.password || user.version == claimed.version;
-        user.filter(|user| user.enabled && same(user)).ok_or(LoginError::BadCredentials)
+        user.filter(|user| user.enabled && same(user))
+            .ok_or_else(|| LoginError::BadCredentials(Refusal::new("changed_meanwhile", Some(claimed))))
     }
 
     /// Replaces a hash of other parameters. A login does not fail because this does; the next one tries again.

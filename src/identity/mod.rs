@@ -1,6 +1,7 @@
 //! Users, passwords and sessions: the rules over the store. Knows no HTTP.
 
 mod admin;
+mod audited;
 mod clients;
 mod hashing;
 mod import;
@@ -14,11 +15,12 @@ mod users;
 mod works;
 
 pub use admin::{AdminError, Hashing, LocalUserAdmin, UserAdmin, UserView};
+pub use audited::{AuditedClients, AuditedSessions, AuditedUsers, Recorder};
 pub use clients::{ClientAdmin, ClientView, Clients, LocalClientAdmin, NewSecret, Program};
 pub use hashing::{HashPool, PoolError, Verdict};
 pub use import::{FileFormat, IfExists, ImportRules, ImportedUser, Line, LineError, Lines, Outcome};
 pub use keys::{KeysError, load, load_or_make};
-pub use login::{Login, LoginError};
+pub use login::{Login, LoginError, Refusal};
 pub use password::{
     Argon2Params, HashError, MAX_PASSWORD_BYTES, MIN_PASSWORD_CHARACTERS, PasswordHash, WeakPassword, Work,
     Workspace, check_new_password, hash, needs_rehash,

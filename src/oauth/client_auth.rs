@@ -8,9 +8,13 @@ use zeroize::Zeroizing;
 use super::Provider;
 use super::error::{ClientAuth, OAuthError};
 use super::form::{self, Parameters};
+use super::recorded::{origin, record};
 use super::request::internal;
+use crate::clock;
 use crate::identity::User;
+use crate::inbound::Inbound;
 use crate::message::Fields;
+use crate::observe::audit::{Action, Actor, Event};
 use crate::secret::Secret;
 
 /// What a client says of itself.
@@ -25,16 +29,20 @@ struct Credentials {
 /// # Errors
 /// [`OAuthError::InvalidClient`] if it is not the one that it says, [`OAuthError::InvalidRequest`] if it says it in two ways.
 pub(super) async fn client(
-    headers: &Fields,
+    inbound: &Inbound,
     parameters: &Parameters,
     provider: &Provider,
 ) -> Result<Option<User>, OAuthError> {
-    let Some(Credentials { client_id, secret, by }) = credentials(headers, parameters)? else {
+    let Some(Credentials { client_id, secret, by }) = credentials(inbound.headers(), parameters)? else {
         return unproven(parameters, provider).await;
     };
     let clients = provider.clients.clone();
     let check = move |_: &_| clients.authenticate(client_id.expose(), &secret);
     let client = provider.with_sessions(check).await?.map_err(|error| internal(&error))?;
+    if client.is_none() {
+        let event = Event::refused(Action::ClientLogin, "bad_credentials", clock::now());
+        record(provider, event.by(Actor::Anonymous).from(origin(inbound))).await?;
+    }
     client.map(Some).ok_or(OAuthError::InvalidClient(by))
 }
 

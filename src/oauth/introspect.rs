@@ -61,7 +61,7 @@ async fn introspected(
     verifier: &Verifier,
 ) -> Result<Response<String>, Refusal> {
     let parameters = parameters(inbound, body).await?;
-    let client = client_auth::client(inbound.headers(), &parameters, provider).await?;
+    let client = client_auth::client(inbound, &parameters, provider).await?;
     let client = client.ok_or(OAuthError::InvalidClient(ClientAuth::Header))?;
     let (token, now) = (parameters.required("token")?, clock::now());
     let text = match verifier.verify(token.expose(), now) {

@@ -8,6 +8,7 @@ mod introspect;
 mod logout;
 mod password;
 mod provider;
+mod recorded;
 mod request;
 mod revoke;
 mod token;

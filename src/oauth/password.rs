@@ -6,15 +6,17 @@
 use super::Provider;
 use super::error::OAuthError;
 use super::form::Parameters;
-use super::request::{RETRY_AFTER, Refusal, answered, internal, parameters};
+use super::recorded::{self, about, check_password, explained, record};
+use super::request::{Refusal, answered, internal, parameters};
 use super::tokens::{Login, answer};
 use crate::auth::{Caller, Permit};
 use crate::body::{RequestBody, ResponseBody};
 use crate::clock;
 use crate::id::SessionId;
-use crate::identity::{LoginError, check_new_password};
+use crate::identity::check_new_password;
 use crate::inbound::Inbound;
 use crate::message::Response;
+use crate::observe::audit::{Action, Event, Origin};
 use crate::reject::Reject;
 
 /// Changes the caller's password.
@@ -31,7 +33,7 @@ pub async fn password(
     let (caller, session) = caller.ok_or_else(|| Reject::Internal("a password of nobody".to_owned()))?;
     let changed = async {
         let parameters = parameters(inbound, body).await?;
-        Ok::<_, Refusal>(change(caller, session, &parameters, provider).await?)
+        Ok::<_, Refusal>(change(caller, session, &parameters, &recorded::origin(inbound), provider).await?)
     };
     answered(changed.await)
 }
@@ -40,28 +42,24 @@ async fn change(
     caller: &Caller,
     id: SessionId,
     parameters: &Parameters,
+    from: &Origin,
     provider: &Provider,
 ) -> Result<Response<String>, OAuthError> {
     let current = parameters.required("current_password")?.clone();
     let new = parameters.required("new_password")?.clone();
     check_new_password(&new, caller.username())
         .map_err(|weak| OAuthError::invalid_request(weak.to_string()))?;
-    let (login, username) = (provider.login.clone(), caller.username().clone());
-    let task = provider.control.spawn(async move {
-        login.with_password(username.as_str(), current).await?;
-        login.hash(new).await
-    });
-    let hash = match task.await.map_err(|error| internal(&error))? {
-        Ok(hash) => hash,
-        Err(LoginError::BadCredentials) => return Err(OAuthError::InvalidGrant),
-        Err(LoginError::Busy | LoginError::Stopped) => return Err(OAuthError::Busy(RETRY_AFTER)),
-        Err(error) => return Err(internal(&error)),
-    };
+    let username = caller.username().to_string();
+    check_password(provider, Action::PasswordChange, from, username, current).await?;
+    let login = provider.login.clone();
+    let hash = provider.control.spawn(async move { login.hash(new).await }).await;
+    let hash = hash.map_err(|error| internal(&error))?.map_err(|error| explained(&error))?;
     let change =
         move |sessions: &crate::identity::Sessions| sessions.change_password(id, &hash, clock::now());
     let changed = provider.with_sessions(change).await?.map_err(|error| internal(&error))?;
     // The session may have ended while the password was hashed; then nothing was changed.
     let (session, user) = changed.ok_or(OAuthError::InvalidGrant)?;
-    tracing::info!(user = %user.username, "a user has changed the own password");
+    let event = about(Event::success(Action::PasswordChange, clock::now()), &user).session(session.id);
+    record(provider, event.from(from.clone())).await?;
     answer(provider, &user, &Login::of(&session, None), false)
 }

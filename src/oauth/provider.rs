@@ -11,15 +11,17 @@ use super::error::OAuthError;
 use super::request::internal;
 use crate::config::Config;
 use crate::identity::{Clients, Lifetimes, Login, Sessions};
+use crate::observe::audit::Audit;
 use crate::token::{Issuer, KeyRing};
 
-/// The authorization server. Part of the snapshot; `login` outlives it.
+/// The authorization server. Part of the snapshot; `login` and `audit` outlive it.
 #[derive(Debug)]
 pub struct Provider {
     pub(super) login: Arc<Login>,
     pub(super) sessions: Sessions,
     pub(super) clients: Clients,
     pub(super) lifetimes: Lifetimes,
+    pub(super) audit: Audit,
     pub(super) issuer: Issuer,
     pub(super) ring: Arc<KeyRing>,
     /// Where work runs that blocks or takes long.
@@ -29,13 +31,14 @@ pub struct Provider {
 }
 
 impl Provider {
-    /// The provider of a configuration. Its documents are rendered here, once.
+    /// The provider of a configuration. Its documents are rendered here, once. Every login is recorded in `audit`.
     #[must_use]
     pub fn new(
         config: &Config,
         login: Arc<Login>,
         sessions: Sessions,
         clients: Clients,
+        audit: Audit,
         ring: Arc<KeyRing>,
         control: Handle,
     ) -> Self {
@@ -49,7 +52,7 @@ impl Provider {
             HeaderValue::from_static("application/jwk-set+json"),
         );
         let lifetimes = Lifetimes::of(&config.token);
-        Self { login, sessions, clients, lifetimes, issuer, ring, control, metadata, jwks }
+        Self { login, sessions, clients, audit, lifetimes, issuer, ring, control, metadata, jwks }
     }
 
     /// Runs what blocks on the disk where it may, to its end even if nobody waits for it any more.

@@ -5,13 +5,16 @@ use http::StatusCode;
 use super::Provider;
 use super::client_auth;
 use super::error::{OAuthError, uncached_json};
+use super::recorded::{origin, record};
 use super::request::{Refusal, answered, internal, parameters};
 use crate::auth::Permit;
 use crate::body::{RequestBody, ResponseBody};
 use crate::clock::{self, UnixTime};
+use crate::id::{SessionId, TokenId};
 use crate::identity::{NO_CLIENT, SessionError, Sessions, User};
 use crate::inbound::Inbound;
 use crate::message::Response;
+use crate::observe::audit::{Action, Actor, Event, Target};
 use crate::reject::Reject;
 use crate::secret::Secret;
 use crate::token::Verifier;
@@ -38,34 +41,52 @@ async fn revoked(
     verifier: &Verifier,
 ) -> Result<Response<String>, Refusal> {
     let parameters = parameters(inbound, body).await?;
-    let client = client_auth::client(inbound.headers(), &parameters, provider).await?;
+    let client = client_auth::client(inbound, &parameters, provider).await?;
     // The hint says where to look first. We see by the token itself what it is.
     let (token, now) = (parameters.required("token")?.clone(), clock::now());
     let access = verifier.verify(token.expose(), now).ok();
+    let actor = client.as_ref().map_or(Actor::Anonymous, |client| Actor::Client(client.username.to_string()));
     let end = move |sessions: &Sessions| match access {
-        Some(access) if !may_end(&access.client_id, client.as_ref()) => Ok(false),
-        Some(access) => sessions.revoke_token(access.token, now).map(|()| true),
+        Some(access) if !may_end(&access.client_id, client.as_ref()) => Ok(Ended::NotTheirs),
+        Some(access) => sessions.revoke_token(access.token, now).map(|()| Ended::Token(access.token)),
         None => end_session(sessions, &token, client.as_ref(), now),
     };
-    match provider.with_sessions(end).await?.map_err(|error| internal(&error))? {
-        true => Ok(uncached_json(StatusCode::OK, "{}".to_owned())),
-        false => Err(OAuthError::UnauthorizedClient.into()),
+    let target = match provider.with_sessions(end).await?.map_err(|error| internal(&error))? {
+        Ended::NotTheirs => return Err(OAuthError::UnauthorizedClient.into()),
+        Ended::Nothing => None,
+        Ended::Token(id) => Some(Target::Token(id.to_string())),
+        Ended::Session(id) => Some(Target::Session(id)),
+    };
+    if let Some(target) = target {
+        let event = Event::success(Action::TokenRevoke, now).by(actor).on(target);
+        record(provider, event.from(origin(inbound))).await?;
     }
+    Ok(uncached_json(StatusCode::OK, "{}".to_owned()))
 }
 
-/// Ends the session of a refresh token, if it is one. Returns whether the client may do that.
+/// What has ended.
+enum Ended {
+    Token(TokenId),
+    Session(SessionId),
+    /// The token was none that passes.
+    Nothing,
+    /// It was given to another client.
+    NotTheirs,
+}
+
+/// Ends the session of a refresh token, if it is one and the client may do that.
 fn end_session(
     sessions: &Sessions,
     token: &Secret,
     client: Option<&User>,
     now: UnixTime,
-) -> Result<bool, SessionError> {
-    let Some(session) = sessions.of_refresh_token(token)? else { return Ok(true) };
-    let may = may_end(&session.client_id, client);
-    if may {
-        sessions.end(session.id, now)?;
+) -> Result<Ended, SessionError> {
+    let Some(session) = sessions.of_refresh_token(token)? else { return Ok(Ended::Nothing) };
+    if !may_end(&session.client_id, client) {
+        return Ok(Ended::NotTheirs);
     }
-    Ok(may)
+    sessions.end(session.id, now)?;
+    Ok(Ended::Session(session.id))
 }
 
 /// RFC 7009 §2.1: a token that was given to a client is ended by that client alone; any other by whoever has it.

@@ -74,6 +74,14 @@ pub(super) fn sentence(out: &mut Vec<u8>, bytes: &[u8]) {
     }
 }
 
+/// Text for a terminal: what is not visible is escaped.
+#[must_use]
+pub fn printable(text: &str) -> String {
+    let mut out = Vec::with_capacity(text.len());
+    sentence(&mut out, text.as_bytes());
+    String::from_utf8_lossy(&out).into_owned()
+}
+
 /// Appends text with escapes as Rust writes them, so that what is invisible can be read; `also` is escaped too.
 fn escaped(out: &mut Vec<u8>, bytes: &[u8], also: &str) {
     for chunk in bytes.utf8_chunks() {

@@ -12,6 +12,7 @@
 
 mod harness;
 
+mod audit;
 mod client_wire;
 mod clients;
 mod commands;

@@ -148,6 +148,8 @@ fn other_lines() -> Vec<BoxedStrategy<Option<Line>>> {
             quoted,
             |l: &crate::config::Log| l.level.clone()
         ),
+        line!(audit, "max_size", 64 * KIB..=1 << 36, size, |a: &crate::config::Audit| a.max_size),
+        line!(audit, "max_files", 2..=10_000_usize, usize::to_string, |a: &crate::config::Audit| a.max_files),
         line!(metrics, "enabled", any::<bool>(), bool::to_string, |m: &crate::config::Metrics| m.enabled),
     ]
 }
@@ -209,7 +211,7 @@ fn upstreams() -> impl Strategy<Value = Vec<(String, Vec<u16>)>> {
 
 fn file(lines: &[Option<Line>], upstreams: &[(String, Vec<u16>)], rows: &[Row]) -> String {
     let mut text = String::new();
-    for section in ["server", "store", "token", "login", "identity_headers", "log", "metrics"] {
+    for section in ["server", "store", "token", "login", "identity_headers", "log", "audit", "metrics"] {
         text.push_str(&format!("[{section}]\n"));
         for line in lines.iter().flatten().filter(|line| line.section == section) {
             text.push_str(&format!("{}\n", line.text));

@@ -8,12 +8,14 @@ use super::Provider;
 use super::client_auth;
 use super::error::OAuthError;
 use super::form::Parameters;
+use super::recorded;
 use super::request::{Refusal, answered, origin, parameters};
 use crate::auth::Permit;
 use crate::body::{RequestBody, ResponseBody};
 use crate::identity::{NO_CLIENT, Origin, User};
 use crate::inbound::Inbound;
 use crate::message::Response;
+use crate::observe::audit;
 use crate::reject::Reject;
 
 /// A grant that is asked for.
@@ -23,6 +25,8 @@ struct Request<'a> {
     /// Who asks, if it is a registered client.
     client: Option<User>,
     origin: Origin,
+    /// The same for the audit.
+    from: audit::Origin,
     provider: &'a Provider,
 }
 
@@ -47,11 +51,12 @@ async fn grant(
     let parameters = &parameters(inbound, body).await?;
     let grant_type = parameters.required("grant_type")?.expose();
     let scope = parameters.scope()?;
-    let client = client_auth::client(inbound.headers(), parameters, provider).await?;
-    let request = Request { parameters, scope, client, origin: origin(inbound), provider };
+    let client = client_auth::client(inbound, parameters, provider).await?;
+    let from = recorded::origin(inbound);
+    let request = Request { parameters, scope, client, origin: origin(inbound), from, provider };
     Ok(match grant_type {
         "password" => password::grant(request).await?,
-        "client_credentials" => client_credentials::grant(&request)?,
+        "client_credentials" => client_credentials::grant(request).await?,
         "refresh_token" => refresh::grant(request).await?,
         _ => return Err(OAuthError::UnsupportedGrantType.into()),
     })

@@ -1,16 +1,18 @@
 //! The refresh grant (RFC 6749 §6), with rotation (RFC 9700 §4.14.2).
 
 use super::super::error::OAuthError;
+use super::super::recorded::record;
 use super::super::request::internal;
 use super::super::tokens::{Login, answer};
 use super::Request;
 use crate::clock;
 use crate::identity::{RefreshError, Refreshed};
 use crate::message::Response;
+use crate::observe::audit::{Action, Event, Target};
 
 pub(super) async fn grant(request: Request<'_>) -> Result<Response<String>, OAuthError> {
     let client_id = request.client_id();
-    let Request { parameters, scope, origin, provider, .. } = request;
+    let Request { parameters, scope, origin, from, provider, .. } = request;
     let token = parameters.required("refresh_token")?.clone();
     let (address, lifetimes) = (origin.address, provider.lifetimes);
     let refresh = move |sessions: &crate::identity::Sessions| {
@@ -21,7 +23,9 @@ pub(super) async fn grant(request: Request<'_>) -> Result<Response<String>, OAut
             answer(provider, &user, &Login::of(&session, Some(&token)), scope.is_some())
         }
         Err(RefreshError::Failed(error)) => Err(internal(&error)),
-        Err(error @ RefreshError::Reused(_)) => {
+        Err(error @ RefreshError::Reused(session)) => {
+            let event = Event::refused(Action::RefreshReuse, "reused", clock::now());
+            record(provider, event.on(Target::Session(session)).session(session).from(from)).await?;
             tracing::warn!(client.address = %address, error = %error, "security: a refresh token may have been stolen");
             Err(OAuthError::InvalidGrant)
         }

@@ -17,6 +17,7 @@ use super::series::Series;
 use super::server::ServerFigures;
 use super::worker::{Protocol, Totals, WorkerCounters};
 use crate::clock::UnixTime;
+use crate::observe::audit::AuditCounters;
 
 /// Where the figures of a page come from.
 #[derive(Debug)]
@@ -41,6 +42,10 @@ pub struct Sources<'a> {
     pub writes: &'a WriteCounters,
     /// Whether the store accepts writes.
     pub writable: bool,
+    /// Audit records; `None` if there is no audit log.
+    pub audit: Option<&'a AuditCounters>,
+    /// Whether the audit log can be written.
+    pub auditable: bool,
     /// When the process started.
     pub started: UnixTime,
     /// Now.
@@ -76,6 +81,8 @@ struct Readings {
     revocations: u64,
     writes: (Distribution, u64),
     writable: bool,
+    audit: Option<[(&'static str, u64); 3]>,
+    auditable: bool,
     process: Process,
     started: UnixTime,
 }
@@ -94,6 +101,8 @@ impl Readings {
             revocations: sources.revocations as u64,
             writes: sources.writes.read(),
             writable: sources.writable,
+            audit: sources.audit.map(AuditCounters::read),
+            auditable: sources.auditable,
             process: Process::read(),
             started: sources.started,
         }
@@ -110,6 +119,7 @@ impl Collector for Readings {
         self.upstreams(&mut page)?;
         self.servers(&mut page)?;
         self.store(&mut page)?;
+        self.audit(&mut page)?;
         self.configuration(&mut page)?;
         self.process(&mut page)
     }
@@ -238,6 +248,16 @@ impl Readings {
             *failures,
         )?;
         page.gauge("portcullis_store_writable", "1, or 0 after a failure.", u64::from(self.writable))
+    }
+
+    fn audit(&self, page: &mut Page<'_>) -> fmt::Result {
+        let counts = self.audit.into_iter().flatten().map(|(outcome, count)| ([("outcome", outcome)], count));
+        page.counters("portcullis_audit_records_total", "Audit records, by what became of them.", counts)?;
+        page.gauge(
+            "portcullis_audit_writable",
+            "1, or 0 while the disk takes none.",
+            u64::from(self.auditable),
+        )
     }
 
     fn configuration(&self, page: &mut Page<'_>) -> fmt::Result {

@@ -1,6 +1,7 @@
 //! A running gateway with a backend of its own.
 
 use std::net::SocketAddr;
+use std::process::Command;
 
 use rustix::process::Signal;
 use serde_json::Value;
@@ -141,6 +142,12 @@ impl Gateway {
         (self.process, self.addr) = serve(&self.site);
     }
 
+    /// The same by another command, which ends in ours.
+    #[track_caller]
+    pub(crate) fn start_again_by(&mut self, command: &mut Command) {
+        (self.process, self.addr) = listening(Process::spawn(command, ""));
+    }
+
     /// An orderly end and a new start.
     #[track_caller]
     pub(crate) fn restart(&mut self) {
@@ -166,7 +173,11 @@ pub(crate) fn password_of(name: &str) -> String {
 
 #[track_caller]
 fn serve(site: &Site) -> (Process, SocketAddr) {
-    let process = Process::spawn(&mut site.command(["serve"]), "");
+    listening(Process::spawn(&mut site.command(["serve"]), ""))
+}
+
+#[track_caller]
+fn listening(process: Process) -> (Process, SocketAddr) {
     let listening = process.wait_for_stderr("\"listening\"", |line| line["message"] == "listening");
     process.wait_for_stderr("\"ready\"", |line| line["message"] == "ready");
     let addr = listening["listen.addr"].as_str().expect("listen.addr").parse().expect("an address");

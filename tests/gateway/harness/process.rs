@@ -58,6 +58,11 @@ impl Process {
         Pid::from_child(&self.child)
     }
 
+    /// Its number.
+    pub(crate) fn id(&self) -> u32 {
+        self.child.id()
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         // The process is not reaped before `wait`, so the number cannot be another's.
         assert!(self.exited.is_none(), "the process has ended");

@@ -1,0 +1,94 @@
+//! What the token service does, with its audit records. Nobody learns what came of something before it is recorded.
+
+use super::Provider;
+use super::error::OAuthError;
+use super::request::{RETRY_AFTER, internal};
+use crate::clock;
+use crate::identity::{self, LoginError, Session, User};
+use crate::inbound::Inbound;
+use crate::observe::audit::{Action, Actor, Event, Origin, Target};
+use crate::secret::Secret;
+
+/// Where a request comes from, for its audit record.
+pub(super) fn origin(inbound: &Inbound) -> Origin {
+    Origin { client: inbound.client().0, request_id: Some(inbound.request_id().as_str().to_owned()) }
+}
+
+/// Writes a record, and waits until it is safe.
+pub(super) async fn record(provider: &Provider, event: Event) -> Result<(), OAuthError> {
+    provider.audit.record(event).await.map_err(|error| internal(&error))
+}
+
+/// Checks a user's password. Refusals and failures are recorded here; what success means, the caller knows.
+pub(super) async fn check_password(
+    provider: &Provider,
+    action: Action,
+    origin: &Origin,
+    username: String,
+    password: Secret,
+) -> Result<User, OAuthError> {
+    provider.audit.writable().map_err(|error| internal(&error))?;
+    let (login, audit, origin) = (provider.login.clone(), provider.audit.clone(), origin.clone());
+    // It runs to its end on the control plane, record included, whether or not this client still waits for it.
+    let check = async move {
+        match login.with_password(&username, password).await {
+            Ok(user) => Ok(user),
+            Err(error) => {
+                let event = refused(action, &error).by(Actor::Anonymous).from(origin);
+                audit.record(event).await.map_err(|error| internal(&error))?;
+                Err(explained(&error))
+            }
+        }
+    };
+    provider.control.spawn(check).await.map_err(|error| internal(&error))?
+}
+
+/// Begins the session of a user who has just logged in.
+pub(super) async fn begin_session(
+    provider: &Provider,
+    user: User,
+    client_id: String,
+    from: identity::Origin,
+    origin: Origin,
+) -> Result<(User, Session, Secret), OAuthError> {
+    let (sessions, audit) = (provider.sessions.clone(), provider.audit.clone());
+    let begin = move || {
+        let (session, refresh) = sessions.begin(&user, &client_id, from, clock::now())?;
+        Ok::<_, identity::SessionError>((user, session, refresh))
+    };
+    let begun = provider.control.spawn_blocking(begin).await.map_err(|error| internal(&error))?;
+    let (user, session, refresh) = begun.map_err(|error| internal(&error))?;
+    let event = about(Event::success(Action::Login, clock::now()), &user).session(session.id).from(origin);
+    audit.record(event).await.map_err(|error| internal(&error))?;
+    Ok((user, session, refresh))
+}
+
+/// What a user does to itself.
+pub(super) fn about(event: Event, user: &User) -> Event {
+    let name = user.username.clone();
+    event.by(Actor::User(name.clone())).on(Target::User(name)).about(user.id)
+}
+
+pub(super) fn explained(error: &LoginError) -> OAuthError {
+    match error {
+        LoginError::BadCredentials(_) => OAuthError::InvalidGrant,
+        LoginError::Busy | LoginError::Stopped => OAuthError::Busy(RETRY_AFTER),
+        LoginError::Users(_) => internal(error),
+    }
+}
+
+fn refused(action: Action, error: &LoginError) -> Event {
+    let now = clock::now();
+    match error {
+        LoginError::BadCredentials(refusal) => {
+            let event = Event::refused(action, refusal.reason, now);
+            match &refusal.user {
+                Some((name, id)) => event.on(Target::User(name.clone())).about(*id),
+                None => event,
+            }
+        }
+        LoginError::Busy => Event::refused(action, "busy", now),
+        LoginError::Stopped => Event::failed(action, "shutting_down", now),
+        LoginError::Users(_) => Event::failed(action, "store_failed", now),
+    }
+}
