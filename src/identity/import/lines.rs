@@ -37,8 +37,8 @@ pub struct LineError {
 }
 
 impl LineError {
-    pub(super) fn new(username: Option<&str>, reason: impl ToString) -> Self {
-        Self { username: username.map(str::to_owned), reason: reason.to_string() }
+    pub(super) fn new(username: Option<&str>, reason: impl Into<String>) -> Self {
+        Self { username: username.map(str::to_owned), reason: reason.into() }
     }
 }
 
