@@ -5,8 +5,8 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::TokenView;
-use super::wire::{Change, NewUser, USERS, VERIFY, VerifyToken, status_of};
-use crate::identity::{AdminError, UserAdmin};
+use super::wire::{Change, KEYS, NewUser, ROTATE, Rotate, USERS, VERIFY, VerifyToken, status_of};
+use crate::identity::{AdminError, KeyAdmin, UserAdmin};
 use crate::name::Username;
 use crate::secret::Secret;
 
@@ -16,6 +16,7 @@ pub(super) type VerifyFn = dyn Fn(&str) -> Result<TokenView, String> + Send + Sy
 /// Answers one request.
 pub(super) fn answer(
     users: &dyn UserAdmin,
+    keys: &dyn KeyAdmin,
     verify: &VerifyFn,
     method: &Method,
     path: &str,
@@ -24,6 +25,10 @@ pub(super) fn answer(
     let outcome = match (method, path, path.strip_prefix(USERS).and_then(|rest| rest.strip_prefix('/'))) {
         (&Method::GET, USERS, _) => users.list().and_then(|list| json(&list)),
         (&Method::POST, USERS, _) => add(users, body),
+        (&Method::GET, KEYS, _) => keys.keys().and_then(|list| json(&list)),
+        (&Method::POST, ROTATE, _) => {
+            parse(body).and_then(|Rotate { rotation }| json(&keys.rotate(rotation)?))
+        }
         (&Method::POST, VERIFY, _) => check_token(verify, body),
         (method, _, Some(name)) => {
             Username::new(name).map_err(invalid).and_then(|name| one(users, method, &name, body))

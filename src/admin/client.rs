@@ -16,8 +16,8 @@ use tokio::net::UnixStream;
 use tokio::runtime::{Builder, Runtime};
 
 use super::TokenView;
-use super::wire::{Change, NewUser, USERS, VERIFY, VerifyToken};
-use crate::identity::{AdminError, UserAdmin, UserView};
+use super::wire::{Change, KEYS, NewUser, ROTATE, Rotate, USERS, VERIFY, VerifyToken};
+use crate::identity::{AdminError, KeyAdmin, KeyView, Rotation, UserAdmin, UserView};
 use crate::name::{Roles, Username};
 use crate::secret::Secret;
 
@@ -127,6 +127,16 @@ async fn exchange(
     let body = response.into_body().collect().await?.to_bytes();
     driver.abort();
     Ok((status, body))
+}
+
+impl KeyAdmin for Client {
+    fn keys(&self) -> Result<Vec<KeyView>, AdminError> {
+        self.call(&Method::GET, KEYS, &())
+    }
+
+    fn rotate(&self, rotation: Rotation) -> Result<Vec<KeyView>, AdminError> {
+        self.call(&Method::POST, ROTATE, &Rotate { rotation })
+    }
 }
 
 impl UserAdmin for Client {

@@ -20,7 +20,7 @@ use tokio::task::JoinSet;
 use super::TokenView;
 use super::api::{self, VerifyFn};
 use super::metrics::{self, PageFn};
-use crate::identity::UserAdmin;
+use crate::identity::{KeyAdmin, UserAdmin};
 use crate::observe::metrics::Format;
 use crate::shutdown::Signal;
 
@@ -47,6 +47,7 @@ pub struct AdminServer {
 #[derive(Clone)]
 struct Answers {
     users: Arc<dyn UserAdmin + Send + Sync>,
+    keys: Arc<dyn KeyAdmin + Send + Sync>,
     verify: Arc<VerifyFn>,
     page: Arc<PageFn>,
 }
@@ -60,6 +61,7 @@ impl AdminServer {
     pub fn bind(
         path: &Path,
         users: Arc<dyn UserAdmin + Send + Sync>,
+        keys: Arc<dyn KeyAdmin + Send + Sync>,
         verify: impl Fn(&str) -> Result<TokenView, String> + Send + Sync + 'static,
         page: impl Fn(Format) -> Option<String> + Send + Sync + 'static,
     ) -> Result<Self, SocketError> {
@@ -76,7 +78,7 @@ impl AdminServer {
         }
         let listener = UnixListener::bind(path).map_err(fail)?;
         std::fs::set_permissions(path, Permissions::from_mode(0o600)).map_err(fail)?;
-        let answers = Answers { users, verify: Arc::new(verify), page: Arc::new(page) };
+        let answers = Answers { users, keys, verify: Arc::new(verify), page: Arc::new(page) };
         Ok(Self { listener, path: path.to_owned(), answers })
     }
 
@@ -133,7 +135,7 @@ async fn serve(stream: UnixStream, answers: Answers, mut signal: Signal) {
 
 async fn respond(request: Request<Incoming>, answers: Answers) -> Response<Full<Bytes>> {
     let (head, body) = request.into_parts();
-    let Answers { users, verify, page } = answers;
+    let Answers { users, keys, verify, page } = answers;
     if head.uri.path() == metrics::PATH {
         return metrics::answer(&head.method, &head.headers, page).await;
     }
@@ -142,7 +144,7 @@ async fn respond(request: Request<Incoming>, answers: Answers) -> Response<Full<
         Ok(body) => {
             let body = zeroize::Zeroizing::new(body.to_bytes().to_vec());
             // Hashes passwords and waits for the disk.
-            let work = move || api::answer(&*users, &*verify, &head.method, head.uri.path(), &body);
+            let work = move || api::answer(&*users, &*keys, &*verify, &head.method, head.uri.path(), &body);
             tokio::task::spawn_blocking(work).await.unwrap_or((StatusCode::INTERNAL_SERVER_ERROR, Vec::new()))
         }
     };

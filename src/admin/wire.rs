@@ -4,11 +4,15 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::identity::AdminError;
+use crate::identity::{AdminError, Rotation};
 use crate::name::{Roles, Username};
 
 /// The users.
 pub(super) const USERS: &str = "/admin/v1/users";
+/// `GET`: the signing keys.
+pub(super) const KEYS: &str = "/admin/v1/keys";
+/// `POST`: replaces the signing key.
+pub(super) const ROTATE: &str = "/admin/v1/keys/rotate";
 /// `POST`: what a token says, if it is valid.
 pub(super) const VERIFY: &str = "/admin/v1/verify";
 
@@ -29,6 +33,13 @@ pub(super) enum Change {
     Roles(Roles),
     Password(String),
     Enabled(bool),
+}
+
+/// `POST /admin/v1/keys/rotate`
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Rotate {
+    pub(super) rotation: Rotation,
 }
 
 /// `POST /admin/v1/verify`

@@ -6,7 +6,7 @@ use std::time::Instant;
 use crate::clock::{self, UnixTime};
 use crate::config::Config;
 use crate::gateway::Shared;
-use crate::identity::{HashPool, Login};
+use crate::identity::{HashPool, Keys, Login};
 use crate::observe::metrics::{self, Format, ReloadCounters, Seat, Series, Sources, WorkerCounters};
 use crate::store::{SledStore, Store, Timed};
 
@@ -21,6 +21,7 @@ pub(super) struct Metrics {
     store: Arc<Timed<SledStore>>,
     login: Arc<Login>,
     pool: Arc<HashPool>,
+    keys: Arc<Keys>,
 }
 
 impl Metrics {
@@ -30,6 +31,7 @@ impl Metrics {
         store: Arc<Timed<SledStore>>,
         login: Arc<Login>,
         pool: Arc<HashPool>,
+        keys: Arc<Keys>,
     ) -> Option<Self> {
         let seats = Seat::all(if config.metrics.enabled { config.server.workers } else { return None });
         let started = clock::now();
@@ -42,6 +44,7 @@ impl Metrics {
             store,
             login,
             pool,
+            keys,
         })
     }
 
@@ -72,6 +75,7 @@ impl Metrics {
             hashing_waits: self.pool.waits(),
             hashing_jobs: self.pool.depth(),
             revocations: shared.revocations.len(),
+            signing_keys: self.keys.figures(),
             writes: self.store.writes(),
             writable: self.store.writable().is_ok(),
             started: self.started,

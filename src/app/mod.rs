@@ -1,6 +1,8 @@
 //! Assembles the gateway: configuration → store → snapshot → listeners → tasks. Owns what outlives a reload.
 
+mod encryption;
 mod metrics;
+mod publisher;
 
 use std::io;
 use std::net::SocketAddr;
@@ -13,6 +15,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
 
 use self::metrics::Metrics;
+use self::publisher::{Publisher, keep_keys};
 use crate::admin::{self, AdminServer, SocketError, TokenView};
 use crate::causes::with_causes;
 use crate::clock;
@@ -20,7 +23,10 @@ use crate::config::Config;
 use crate::gateway::{Shared, Worker};
 use crate::health::{Health, Phase};
 use crate::id::{NoRandomness, fill_random};
-use crate::identity::{Argon2Params, HashPool, Hashing, KeysError, LocalUserAdmin, Login, UserError, Users};
+use crate::identity::{
+    self, Argon2Params, HashPool, Hashing, KeyPolicy, Keys, KeysError, LocalUserAdmin, Login, UserError,
+    Users,
+};
 use crate::observe::AccessLog;
 use crate::reload::{self, Parts};
 use crate::server::{self, BindError, Workers, WorkersError};
@@ -28,10 +34,10 @@ use crate::shutdown::{self, Signal, Trigger};
 use crate::store::{SledStore, Store, StoreError, Timed};
 use crate::token::{Revocations, Verifier};
 
+pub use self::encryption::{EncryptionKeyError, seal_of};
+
 /// A store that another process holds is waited for: a gateway that is being replaced needs a moment to let go.
 const STORE_WAIT: Duration = Duration::from_secs(5);
-/// By how much a clock may be wrong without harm to revocations.
-const CLOCK_CORRECTION: Duration = Duration::from_secs(3600);
 /// How often revocations that no token can outlive are forgotten.
 const FORGET_EVERY: Duration = Duration::from_secs(60);
 
@@ -47,6 +53,9 @@ pub enum StartError {
     /// The signing keys.
     #[error(transparent)]
     Keys(#[from] KeysError),
+    /// The key that encrypts the store.
+    #[error(transparent)]
+    Seal(#[from] EncryptionKeyError),
     /// The public listener.
     #[error(transparent)]
     Bind(#[from] BindError),
@@ -71,8 +80,7 @@ pub enum StartError {
 pub struct Gateway {
     /// What it was started with, and what of it needs a restart to change is compared with.
     started_with: Arc<Config>,
-    shared: Arc<Shared>,
-    parts: Parts,
+    publisher: Arc<Publisher>,
     addresses: Vec<SocketAddr>,
     access: Option<AccessLog>,
     workers: Workers,
@@ -103,14 +111,15 @@ impl Gateway {
         };
         let pool = Arc::new(HashPool::new(login.permits, login.queue, params).map_err(StartError::HashPool)?);
         let parts = Parts {
-            store: store.clone(),
             users: users.clone(),
+            keys: Arc::new(open_keys(&config, store.clone())?),
             login: Arc::new(Login::new(users.clone(), pool.clone())),
             health: Arc::new(Health::new(store.clone())),
             instance: instance_name()?,
             control: Handle::current(),
         };
-        let metrics = Metrics::new(&config, timed, parts.login.clone(), pool.clone()).map(Arc::new);
+        let metrics =
+            Metrics::new(&config, timed, parts.login.clone(), pool.clone(), parts.keys.clone()).map(Arc::new);
         let series = metrics.as_ref().map(|metrics| metrics.series(&config, None));
         let snapshot = reload::build(config.clone(), &parts, series)?;
         let shared = Arc::new(Shared { snapshot: ArcSwap::from_pointee(snapshot), revocations });
@@ -121,20 +130,23 @@ impl Gateway {
             start_workers(&config, &shared, access.as_ref(), metrics.as_deref(), &signal)?;
         let users_admin = Arc::new(LocalUserAdmin::new(users.clone(), Hashing::Pool(pool), clock::now));
         let socket = admin::socket_path(&config.store.path);
+        let publisher = Arc::new(Publisher::new(shared.clone(), parts));
         let admin = AdminServer::bind(
             &socket,
             users_admin,
+            publisher.clone(),
             verify_with(shared.clone()),
             metrics::page_of(metrics.as_ref(), &shared),
         )?;
         let tasks = vec![
             tokio::spawn(admin.run(signal.clone(), config.server.shutdown_grace)),
-            tokio::spawn(forget_revocations(users, shared.clone(), signal)),
+            tokio::spawn(forget_revocations(users, shared.clone(), signal.clone())),
+            tokio::spawn(keep_keys(publisher.clone(), signal)),
         ];
-        parts.health.enter(Phase::Ready);
+        publisher.parts().health.enter(Phase::Ready);
         announce(&config, &addresses);
         tokio::task::spawn_blocking(prepare_signing);
-        Ok(Self { started_with: config, shared, parts, addresses, access, workers, tasks, trigger, metrics })
+        Ok(Self { started_with: config, publisher, addresses, access, workers, tasks, trigger, metrics })
     }
 
     /// Where it listens; port 0 of the configuration has become a real one.
@@ -166,12 +178,8 @@ impl Gateway {
             tracing::warn!(key, "this change takes effect at the next start only");
         }
         // Before a token of a longer lifetime is issued, revocations must be remembered for as long.
-        self.parts.users.revocation_retention(longest_token(&config))?;
-        let before = self.shared.snapshot.load().series.clone();
-        let series = self.metrics.as_ref().map(|metrics| metrics.series(&config, before.as_deref()));
-        let snapshot = reload::build(Arc::new(config), &self.parts, series)?;
-        reload::retire(self.shared.snapshot.swap(Arc::new(snapshot)), &self.parts.control);
-        Ok(())
+        self.publisher.parts().users.revocation_retention(longest_token(&config))?;
+        Ok(self.publisher.reload(config, self.metrics.as_deref())?)
     }
 
     /// Opens the access log's file again, after a rotation.
@@ -184,7 +192,7 @@ impl Gateway {
 
     /// Stops: not ready any more, no new connections, and what is in flight has `shutdown_grace` to end.
     pub async fn stop(self) {
-        self.parts.health.enter(Phase::Draining);
+        self.publisher.parts().health.enter(Phase::Draining);
         self.trigger.fire();
         let workers = self.workers;
         // Off this thread: logins that are in flight end here.
@@ -208,11 +216,19 @@ pub fn open_store(config: &Config, wait: Duration) -> Result<SledStore, StoreErr
     SledStore::open(&config.store.path, config.store.cache_size, wait)
 }
 
-/// How long a revocation has to be remembered: as long as a token can be accepted, and the time by which a clock may be wrong and
-/// set right. Without it, a revocation made while the clock was late would be forgotten before its tokens have expired.
+/// How long a revocation has to be remembered.
 #[must_use]
 pub fn longest_token(config: &Config) -> Duration {
-    config.token.access_ttl + config.token.leeway + CLOCK_CORRECTION
+    identity::longest_token(&config.token)
+}
+
+/// The signing keys in the store of a configuration.
+///
+/// # Errors
+/// [`StartError::Seal`] or [`StartError::Keys`].
+pub fn open_keys(config: &Config, store: Arc<dyn Store>) -> Result<Keys, StartError> {
+    let seal = seal_of(config)?;
+    Ok(Keys::read(store, seal, &KeyPolicy::from(&config.token), clock::now())?)
 }
 
 fn start_workers(

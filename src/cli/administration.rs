@@ -16,7 +16,10 @@ use crate::app::{self, longest_token};
 use crate::causes::with_causes;
 use crate::clock;
 use crate::config::Config;
-use crate::identity::{self, Argon2Params, Hashing, LocalUserAdmin, UserAdmin, Users};
+use crate::identity::{
+    self, Argon2Params, Hashing, KeyAdmin, KeyPolicy, KeyView, Keys, LocalUserAdmin, Rotation, UserAdmin,
+    Users,
+};
 use crate::store::{Store, StoreError};
 use crate::token::{Revocations, Verifier};
 
@@ -92,6 +95,34 @@ impl Administration {
         }
     }
 
+    /// The signing keys.
+    ///
+    /// # Errors
+    /// [`Failure`].
+    pub(super) fn keys(&self, config: &Config) -> Result<Vec<KeyView>, Failure> {
+        match self {
+            Self::Gateway(client) => Ok(client.keys()?),
+            Self::Store(opened) => opened.list_keys(config),
+        }
+    }
+
+    /// Replaces the signing key, and returns all of them.
+    ///
+    /// # Errors
+    /// [`Failure`]; nothing was changed.
+    pub(super) fn rotate(&self, rotation: Rotation, config: &Config) -> Result<Vec<KeyView>, Failure> {
+        match self {
+            Self::Gateway(client) => Ok(client.rotate(rotation)?),
+            Self::Store(opened) => {
+                let keys =
+                    app::open_keys(config, opened.store.clone()).map_err(|error| Failure::because(&error))?;
+                keys.rotate(rotation, &KeyPolicy::from(&config.token), clock::now())
+                    .map_err(|error| Failure::because(&error))?;
+                opened.list_keys(config)
+            }
+        }
+    }
+
     /// Whom a token speaks for. The inner error is the reason why it is not valid.
     ///
     /// # Errors
@@ -130,18 +161,30 @@ impl Opened {
         Ok(Self { users, store, revocations })
     }
 
+    /// The keys need not be opened for that, so no encryption key is asked for.
+    fn list_keys(&self, config: &Config) -> Result<Vec<KeyView>, Failure> {
+        Keys::list(&*self.store, &KeyPolicy::from(&config.token), clock::now())
+            .map_err(|error| Failure::because(&error))
+    }
+
     /// As the gateway would, with the keys of the store.
     fn check_token(&self, config: &Config, token: &str) -> Result<Result<TokenView, String>, Failure> {
-        let ring = identity::load(&*self.store).map_err(|error| Failure::because(&error))?;
-        let Some(ring) = ring else {
+        let keys = app::open_keys(config, self.store.clone()).map_err(|error| Failure::because(&error))?;
+        let Some(ring) = keys.ring() else {
             return Ok(Err(
                 "the gateway has never run on this data directory, so it has issued no token".into()
             ));
         };
         let rules = &config.token;
-        let verifier = Verifier::new(Arc::new(ring), &rules.issuer, &rules.audience, rules.leeway);
+        let verifier = Verifier::new(ring, &rules.issuer, &rules.audience, rules.leeway);
         Ok(app::check_token(&verifier, &self.revocations, token))
     }
+}
+
+/// There is nothing to change where nothing was stored yet.
+pub(super) fn no_directory(config: &Config) -> Failure {
+    let path = config.store.path.display();
+    Failure::failed(format!("there are no signing keys: the data directory {path} is empty or missing"))
 }
 
 /// Nothing is there: no directory, or one that an administrator has made for the gateway.

@@ -3,10 +3,12 @@
 mod administration;
 mod arguments;
 mod check;
+mod confirm;
 mod demo;
 mod echo;
 mod explain;
 mod failure;
+mod key;
 mod password;
 mod serve;
 mod signals;
@@ -56,6 +58,7 @@ fn dispatch(arguments: Arguments, out: &mut dyn Write, err: &mut dyn Write) -> R
         Command::Demo(options) => demo::run(&options, out),
         Command::Check { json } => check::run(&file.find()?, json, out),
         Command::Explain(question) => explain::run(&question, &file.load()?, out),
+        Command::Key { command } => key::run(&command, &file.load()?, out, err),
         Command::User { command } => user::run(&command, &file.load()?, out, err),
         Command::Completions { shell } => completions(shell, out),
     }

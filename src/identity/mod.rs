@@ -9,7 +9,7 @@ mod users;
 
 pub use admin::{AdminError, Hashing, LocalUserAdmin, UserAdmin, UserView};
 pub use hashing::{HashPool, PoolError, Verdict};
-pub use keys::{KeysError, load, load_or_make};
+pub use keys::{KeyAdmin, KeyPolicy, KeyView, Keys, KeysError, Rotation, longest_token};
 pub use login::{Login, LoginError};
 pub use password::{
     Argon2Params, HashError, MAX_PASSWORD_BYTES, MIN_PASSWORD_CHARACTERS, PasswordHash, WeakPassword,
