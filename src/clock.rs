@@ -41,6 +41,12 @@ impl UnixTime {
         Self(self.0.saturating_add(u64::try_from(span.as_millis()).unwrap_or(u64::MAX)))
     }
 
+    /// The time from `earlier` until now; zero if that lies in the future.
+    #[must_use]
+    pub fn since(self, earlier: Self) -> Duration {
+        Duration::from_millis(self.0.saturating_sub(earlier.0))
+    }
+
     /// This much earlier; stops at the epoch.
     #[must_use]
     pub fn before(self, span: Duration) -> Self {
@@ -78,6 +84,21 @@ fn civil_from_days(days: u64) -> (u64, u64, u64) {
 pub fn now() -> UnixTime {
     let since_epoch = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     UnixTime(u64::try_from(since_epoch.as_millis()).unwrap_or(u64::MAX))
+}
+
+/// Now, by both clocks: the wall clock, which may be set, and the one that only goes on.
+#[derive(Clone, Copy, Debug)]
+pub struct Moment {
+    /// The wall clock.
+    pub wall: UnixTime,
+    /// The monotonic clock.
+    pub steady: Instant,
+}
+
+/// Both clocks, now.
+#[must_use]
+pub fn moment() -> Moment {
+    Moment { wall: now(), steady: monotonic() }
 }
 
 /// The monotonic clock, now.

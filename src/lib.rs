@@ -48,5 +48,6 @@ pub mod interim;
 pub mod message;
 pub mod name;
 pub mod peer;
+pub mod seal;
 pub mod secret;
 pub mod shutdown;

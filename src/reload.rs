@@ -12,20 +12,19 @@ use crate::clock;
 use crate::config::Config;
 use crate::gateway::Snapshot;
 use crate::health::Health;
-use crate::identity::{Clients, KeysError, Login, Sessions, Users, load_or_make};
+use crate::identity::{Clients, KeyPolicy, Keys, KeysError, Login, Sessions, Users};
 use crate::oauth::Provider;
 use crate::observe::audit::Audit;
 use crate::observe::metrics::Series;
-use crate::store::Store;
-use crate::token::Verifier;
+use crate::token::{KeyRing, Verifier};
 
 /// What a snapshot refers to and outlives it.
 #[derive(Debug)]
 pub struct Parts {
-    /// The store.
-    pub store: Arc<dyn Store>,
-    /// The users in it.
+    /// The users.
     pub users: Users,
+    /// The signing keys.
+    pub keys: Arc<Keys>,
     /// Passwords, and the threads that hash them.
     pub login: Arc<Login>,
     /// Their sessions.
@@ -40,13 +39,24 @@ pub struct Parts {
     pub control: Handle,
 }
 
-/// The snapshot of a configuration, which counts with `series`. Makes a signing key if the configured algorithm has none yet.
+/// The snapshot of a configuration, which counts with `series`. First the signing keys follow what the configuration wants of them.
 ///
 /// # Errors
-/// [`KeysError`] when the keys cannot be read or made.
+/// [`KeysError`] when the keys cannot be made or written.
 pub fn build(config: Arc<Config>, parts: &Parts, series: Option<Arc<Series>>) -> Result<Snapshot, KeysError> {
+    let ring = parts.keys.settle(&KeyPolicy::from(&config.token), clock::moment())?;
+    Ok(build_with(config, parts, ring, series))
+}
+
+/// The snapshot of a configuration with these keys.
+#[must_use]
+pub fn build_with(
+    config: Arc<Config>,
+    parts: &Parts,
+    ring: Arc<KeyRing>,
+    series: Option<Arc<Series>>,
+) -> Snapshot {
     let token = &config.token;
-    let ring = Arc::new(load_or_make(&*parts.store, token.algorithm, clock::now())?);
     let verifier = Verifier::new(ring.clone(), &token.issuer, &token.audience, token.leeway);
     let provider = Arc::new(Provider::new(
         &config,
@@ -57,7 +67,7 @@ pub fn build(config: Arc<Config>, parts: &Parts, series: Option<Arc<Series>>) ->
         ring,
         parts.control.clone(),
     ));
-    Ok(Snapshot::new(config, verifier, provider, parts.health.clone(), series, &parts.instance))
+    Snapshot::new(config, verifier, provider, parts.health.clone(), series, &parts.instance)
 }
 
 /// How far a reload gives way to the workers. With the greatest niceness, it would not come to an end while they are busy.

@@ -30,8 +30,8 @@ const LAYERS: &[&[&str]] = &[
 
 /// What every module may use. These lie below all layers and may use each other, but not in a circle.
 const VOCABULARY: &[&str] = &[
-    "body", "causes", "http1", "interim", "message", "id", "name", "peer", "secret", "clock", "digits",
-    "shutdown",
+    "body", "causes", "http1", "interim", "message", "id", "name", "peer", "seal", "secret", "clock",
+    "digits", "shutdown",
 ];
 
 /// Names that say nothing about what is inside.

@@ -22,11 +22,11 @@ use base64::engine::general_purpose::STANDARD;
 use jsonwebtoken::EncodingKey;
 use serde::Serialize;
 
-use portcullis::app::{longest_token, open_store};
+use portcullis::app::{longest_token, open_keys, open_store};
 use portcullis::clock::{self, UnixTime};
 use portcullis::config::{self, Config};
 use portcullis::id::{SessionId, TokenId, fill_random};
-use portcullis::identity::{Argon2Params, PasswordHash, User, Users, hash, load_or_make};
+use portcullis::identity::{Argon2Params, KeyPolicy, PasswordHash, User, Users, hash};
 use portcullis::name::{Role, Roles, Username};
 use portcullis::secret::Secret;
 use portcullis::store::Store;
@@ -58,7 +58,7 @@ fn load(file: &str) -> Result<Config, Box<dyn Error>> {
 fn fill(config: &Config, users: usize, revoked: usize) -> Done {
     let store: Arc<dyn Store> = Arc::new(open_store(config, Duration::ZERO)?);
     let now = clock::now();
-    load_or_make(&*store, config.token.algorithm, now)?;
+    open_keys(config, store.clone())?.settle(&KeyPolicy::from(&config.token), clock::moment())?;
     let house = Users::new(store, Revocations::new().into());
     house.revoked().restore(now, longest_token(config))?;
 
@@ -103,7 +103,7 @@ fn write_users(
 fn own_tokens(config: &Config, count: usize, to: &Path) -> Done {
     let store: Arc<dyn Store> = Arc::new(open_store(config, Duration::ZERO)?);
     let now = clock::now();
-    let ring = load_or_make(&*store, config.token.algorithm, now)?;
+    let ring = open_keys(config, store.clone())?.settle(&KeyPolicy::from(&config.token), clock::moment())?;
     let users = Users::new(store, Revocations::new().into());
     let User { id, username, roles, version, .. } = users.find("alice")?.ok_or("there is no alice")?;
     let issuer = Issuer::new(&config.token.issuer, &config.token.audience, config.token.access_ttl);

@@ -27,7 +27,7 @@ use portcullis::observe::metrics::{Seat, Series};
 use portcullis::reload::{self, Parts};
 use portcullis::server;
 use portcullis::store::{Batch, Store, Table};
-use portcullis::token::{Revocations, SigningKey};
+use portcullis::token::{KeyRecord, Revocations};
 use tempfile::TempDir;
 use tokio::runtime::{Builder, Runtime};
 
@@ -95,9 +95,13 @@ fn worker(directory: &TempDir, runtime: &Runtime) -> Arc<Worker> {
     let pool = Arc::new(HashPool::new(1, 1, params).unwrap());
     let sessions = Sessions::open(store.clone(), users.clone()).unwrap();
     let audit = Audit::new(&config.audit);
+    // The key of the token; the snapshot would make another one.
+    let record = HS256.0.trim().as_bytes();
+    let id = KeyRecord::read(record).unwrap().id().as_str().to_owned();
+    store.commit(Batch::new().put(Table::Keys, id, record)).unwrap();
     let parts = Parts {
         sessions,
-        store: store.clone(),
+        keys: Arc::new(app::open_keys(&config, store.clone()).unwrap()),
         login: Arc::new(Login::new(users.clone(), pool)),
         users,
         health: Arc::new(Health::new(store.clone(), audit.clone())),
@@ -106,10 +110,6 @@ fn worker(directory: &TempDir, runtime: &Runtime) -> Arc<Worker> {
         control: runtime.handle().clone(),
     };
     let series = Arc::new(Series::new(clock::monotonic(), 1, &config, None));
-    // The key of the token; the snapshot would make another one.
-    let key = SigningKey::from_record(HS256.0.trim().as_bytes()).unwrap();
-    let batch = Batch::new().put(Table::Keys, key.id().as_str(), key.to_record().expose());
-    store.commit(batch).unwrap();
     let snapshot = reload::build(config.clone(), &parts, Some(series)).unwrap();
     let shared = Arc::new(Shared { snapshot: ArcSwap::from_pointee(snapshot), revocations });
     let access = AccessLog::open(&config.log.access, config.log.format).unwrap().unwrap();

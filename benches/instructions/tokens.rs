@@ -9,12 +9,13 @@ use http::header;
 use portcullis::auth::{Authenticator, Caller, TokenCache};
 use portcullis::message::Fields;
 use portcullis::observe::metrics::TokenCounters;
-use portcullis::token::{Cache, KeyRing, Revocations, SigningKey, Verifier};
+use portcullis::seal::Seal;
+use portcullis::token::{Cache, KeyRecord, KeyRing, Revocations, Verifier};
 
 use crate::config::NOW;
 
 /// Keys and tokens of these benchmarks alone: with a random key or signature, the work of ES256 is another each time. The keys are in
-/// the form of `SigningKey::to_record`, the tokens in that of `Issuer::issue`.
+/// the form of a `KeyRecord`, the tokens in that of `Issuer::issue`.
 const ES256: (&str, &str) = (include_str!("keys/es256.json"), include_str!("keys/es256.token"));
 /// Good until 2100, so that whole exchanges can use it.
 pub(crate) const HS256: (&str, &str) = (include_str!("keys/hs256.json"), include_str!("keys/hs256.token"));
@@ -37,8 +38,8 @@ impl Gate {
 
 /// A gate for the key of a token, which comes as the one field of a request.
 fn unseen((record, token): (&str, &str)) -> Gate {
-    let key = SigningKey::from_record(record.trim().as_bytes()).unwrap();
-    let ring = Arc::new(KeyRing::new(Arc::new(key), []));
+    let record = KeyRecord::read(record.trim().as_bytes()).unwrap();
+    let ring = Arc::new(KeyRing::new(Arc::new(record.open(&Seal::default()).unwrap().key), []));
     let mut headers = Fields::default();
     headers.push(header::AUTHORIZATION, format!("Bearer {}", token.trim()).parse().unwrap());
     let gate = Gate {

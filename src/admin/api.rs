@@ -6,27 +6,34 @@ use serde::de::DeserializeOwned;
 
 use super::TokenView;
 use super::wire::{
-    CLIENTS, Change, ChangeClient, IMPORT, Import, NewClient, NewUser, Rotate, SESSIONS, USERS, VERIFY,
-    VerifyToken, status_of,
+    CLIENTS, Change, ChangeClient, IMPORT, Import, KEYS, NewClient, NewUser, ROTATE, Rotate, RotateSecret,
+    SESSIONS, USERS, VERIFY, VerifyToken, status_of,
 };
 use crate::id::SessionId;
-use crate::identity::{AdminError, ClientAdmin, Outcome, SessionAdmin, UserAdmin};
+use crate::identity::{AdminError, ClientAdmin, KeyAdmin, Outcome, SessionAdmin, UserAdmin};
 use crate::name::Username;
 use crate::secret::Secret;
 
 /// Checks a token as the gateway does for requests; the text says why it is not valid.
 pub(super) type VerifyFn = dyn Fn(&str) -> Result<TokenView, String> + Send + Sync;
 
+/// What can be administered.
+pub(super) struct Admin<'a> {
+    pub(super) users: &'a dyn UserAdmin,
+    pub(super) sessions: &'a dyn SessionAdmin,
+    pub(super) clients: &'a dyn ClientAdmin,
+    pub(super) keys: &'a dyn KeyAdmin,
+}
+
 /// Answers one request.
 pub(super) fn answer(
-    users: &dyn UserAdmin,
-    sessions: &dyn SessionAdmin,
-    clients: &dyn ClientAdmin,
+    admin: &Admin<'_>,
     verify: &VerifyFn,
     method: &Method,
     path: &str,
     body: &[u8],
 ) -> (StatusCode, Vec<u8>) {
+    let &Admin { users, sessions, clients, keys } = admin;
     let user = path.strip_prefix(USERS).and_then(|rest| rest.strip_prefix('/'));
     let client = path.strip_prefix(CLIENTS).and_then(|rest| rest.strip_prefix('/'));
     let session = path.strip_prefix(SESSIONS).and_then(|rest| rest.strip_prefix('/'));
@@ -42,6 +49,10 @@ pub(super) fn answer(
         (&Method::GET, USERS, _) => users.list().and_then(|list| json(&list)),
         (&Method::POST, USERS, _) => add(users, body),
         (&Method::POST, IMPORT, _) => import(users, body),
+        (&Method::GET, KEYS, _) => keys.keys().and_then(|list| json(&list)),
+        (&Method::POST, ROTATE, _) => {
+            parse(body).and_then(|Rotate { rotation }| json(&keys.rotate(rotation)?))
+        }
         (&Method::POST, VERIFY, _) => check_token(verify, body),
         (method, _, Some(name)) => {
             Username::new(name).map_err(invalid).and_then(|name| one(users, method, &name, body))
@@ -85,7 +96,7 @@ fn one_client(
             ("removed", json(&())?)
         }
         (&Method::POST, "secrets") => {
-            let Rotate { keeps_old } = parse(body)?;
+            let RotateSecret { keeps_old } = parse(body)?;
             ("given a new secret", json(&clients.rotate_secret(&name, keeps_old)?)?)
         }
         _ => {

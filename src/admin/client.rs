@@ -17,13 +17,13 @@ use tokio::runtime::{Builder, Runtime};
 
 use super::TokenView;
 use super::wire::{
-    CLIENTS, Change, ChangeClient, IMPORT, Import, NewClient, NewUser, Rotate, SESSIONS, USERS, VERIFY,
-    VerifyToken,
+    CLIENTS, Change, ChangeClient, IMPORT, Import, KEYS, NewClient, NewUser, ROTATE, Rotate, RotateSecret,
+    SESSIONS, USERS, VERIFY, VerifyToken,
 };
 use crate::id::SessionId;
 use crate::identity::{
-    AdminError, ClientAdmin, ClientView, ImportRules, ImportedUser, NewSecret, Outcome, SessionAdmin,
-    SessionView, UserAdmin, UserView,
+    AdminError, ClientAdmin, ClientView, ImportRules, ImportedUser, KeyAdmin, KeyView, NewSecret, Outcome,
+    Rotation, SessionAdmin, SessionView, UserAdmin, UserView,
 };
 use crate::name::{Roles, Username};
 use crate::secret::Secret;
@@ -136,6 +136,16 @@ async fn exchange(
     Ok((status, body))
 }
 
+impl KeyAdmin for Client {
+    fn keys(&self) -> Result<Vec<KeyView>, AdminError> {
+        self.call(&Method::GET, KEYS, &())
+    }
+
+    fn rotate(&self, rotation: Rotation) -> Result<Vec<KeyView>, AdminError> {
+        self.call(&Method::POST, ROTATE, &Rotate { rotation })
+    }
+}
+
 impl UserAdmin for Client {
     fn add(&self, username: &Username, roles: Roles, password: Secret) -> Result<UserView, AdminError> {
         let new = NewUser { username: username.clone(), roles, password: password.expose().to_owned() };
@@ -204,7 +214,7 @@ impl ClientAdmin for Client {
     }
 
     fn rotate_secret(&self, name: &Username, keeps_old: bool) -> Result<NewSecret, AdminError> {
-        self.call(&Method::POST, &format!("{CLIENTS}/{name}/secrets"), &Rotate { keeps_old })
+        self.call(&Method::POST, &format!("{CLIENTS}/{name}/secrets"), &RotateSecret { keeps_old })
     }
 
     fn set_client_enabled(&self, name: &Username, enabled: bool) -> Result<ClientView, AdminError> {

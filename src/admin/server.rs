@@ -22,7 +22,8 @@ use super::api::{self, VerifyFn};
 use super::metrics::{self, PageFn};
 use crate::clock;
 use crate::identity::{
-    AuditedClients, AuditedSessions, AuditedUsers, ClientAdmin, Recorder, SessionAdmin, UserAdmin,
+    AuditedClients, AuditedKeys, AuditedSessions, AuditedUsers, ClientAdmin, KeyAdmin, Recorder,
+    SessionAdmin, UserAdmin,
 };
 use crate::observe::audit::{Actor, Audit};
 use crate::observe::metrics::Format;
@@ -54,6 +55,7 @@ struct Answers {
     users: Arc<dyn UserAdmin + Send + Sync>,
     sessions: Arc<dyn SessionAdmin + Send + Sync>,
     clients: Arc<dyn ClientAdmin + Send + Sync>,
+    keys: Arc<dyn KeyAdmin + Send + Sync>,
     verify: Arc<VerifyFn>,
     page: Arc<PageFn>,
 }
@@ -66,7 +68,8 @@ impl Answers {
         Self {
             users: Arc::new(AuditedUsers::new(self.users.clone(), recorder.clone())),
             sessions: Arc::new(AuditedSessions::new(self.sessions.clone(), recorder.clone())),
-            clients: Arc::new(AuditedClients::new(self.clients.clone(), recorder)),
+            clients: Arc::new(AuditedClients::new(self.clients.clone(), recorder.clone())),
+            keys: Arc::new(AuditedKeys::new(self.keys.clone(), recorder)),
             ..self.clone()
         }
     }
@@ -84,6 +87,7 @@ impl AdminServer {
         sessions: Arc<dyn SessionAdmin + Send + Sync>,
         clients: Arc<dyn ClientAdmin + Send + Sync>,
         audit: Audit,
+        keys: Arc<dyn KeyAdmin + Send + Sync>,
         verify: impl Fn(&str) -> Result<TokenView, String> + Send + Sync + 'static,
         page: impl Fn(Format) -> Option<String> + Send + Sync + 'static,
     ) -> Result<Self, SocketError> {
@@ -100,7 +104,8 @@ impl AdminServer {
         }
         let listener = UnixListener::bind(path).map_err(fail)?;
         std::fs::set_permissions(path, Permissions::from_mode(0o600)).map_err(fail)?;
-        let answers = Answers { users, sessions, clients, verify: Arc::new(verify), page: Arc::new(page) };
+        let answers =
+            Answers { users, sessions, clients, keys, verify: Arc::new(verify), page: Arc::new(page) };
         Ok(Self { listener, path: path.to_owned(), answers, audit })
     }
 
@@ -158,7 +163,7 @@ async fn serve(stream: UnixStream, answers: Answers, mut signal: Signal) {
 
 async fn respond(request: Request<Incoming>, answers: Answers) -> Response<Full<Bytes>> {
     let (head, body) = request.into_parts();
-    let Answers { users, sessions, clients, verify, page } = answers;
+    let Answers { users, sessions, clients, keys, verify, page } = answers;
     if head.uri.path() == metrics::PATH {
         return metrics::answer(&head.method, &head.headers, page).await;
     }
@@ -168,7 +173,9 @@ async fn respond(request: Request<Incoming>, answers: Answers) -> Response<Full<
             let body = zeroize::Zeroizing::new(body.to_bytes().to_vec());
             // Hashes passwords and waits for the disk.
             let work = move || {
-                api::answer(&*users, &*sessions, &*clients, &*verify, &head.method, head.uri.path(), &body)
+                let admin =
+                    api::Admin { users: &*users, sessions: &*sessions, clients: &*clients, keys: &*keys };
+                api::answer(&admin, &*verify, &head.method, head.uri.path(), &body)
             };
             tokio::task::spawn_blocking(work).await.unwrap_or((StatusCode::INTERNAL_SERVER_ERROR, Vec::new()))
         }

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::identity::{AdminError, ImportRules, ImportedUser};
+use crate::identity::{AdminError, ImportRules, ImportedUser, Rotation};
 use crate::name::{Roles, Username};
 
 /// The users.
@@ -15,6 +15,10 @@ pub(super) const CLIENTS: &str = "/admin/v1/clients";
 pub(super) const SESSIONS: &str = "/admin/v1/sessions";
 /// `POST`: users that come from elsewhere.
 pub(super) const IMPORT: &str = "/admin/v1/import";
+/// `GET`: the signing keys.
+pub(super) const KEYS: &str = "/admin/v1/keys";
+/// `POST`: replaces the signing key.
+pub(super) const ROTATE: &str = "/admin/v1/keys/rotate";
 /// `POST`: what a token says, if it is valid.
 pub(super) const VERIFY: &str = "/admin/v1/verify";
 
@@ -45,7 +49,7 @@ pub(super) struct ChangeClient {
 /// `POST /admin/v1/clients/NAME/secrets`
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub(super) struct Rotate {
+pub(super) struct RotateSecret {
     pub(super) keeps_old: bool,
 }
 
@@ -65,6 +69,13 @@ pub(super) enum Change {
     Roles(Roles),
     Password(String),
     Enabled(bool),
+}
+
+/// `POST /admin/v1/keys/rotate`
+#[derive(Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Rotate {
+    pub(super) rotation: Rotation,
 }
 
 /// `POST /admin/v1/verify`

@@ -6,7 +6,7 @@ use std::time::Instant;
 use crate::clock::{self, UnixTime};
 use crate::config::Config;
 use crate::gateway::Shared;
-use crate::identity::{HashPool, Login};
+use crate::identity::{HashPool, Keys, Login};
 use crate::observe::audit::Audit;
 use crate::observe::metrics::{self, Format, ReloadCounters, Seat, Series, Sources, WorkerCounters};
 use crate::reload::Parts;
@@ -24,6 +24,7 @@ pub(super) struct Metrics {
     login: Arc<Login>,
     audit: Audit,
     pool: Arc<HashPool>,
+    keys: Arc<Keys>,
 }
 
 impl Metrics {
@@ -46,6 +47,7 @@ impl Metrics {
             login: parts.login.clone(),
             audit: parts.audit.clone(),
             pool,
+            keys: parts.keys.clone(),
         })
     }
 
@@ -76,6 +78,7 @@ impl Metrics {
             hashing_waits: self.pool.waits(),
             hashing_jobs: self.pool.depth(),
             revocations: shared.revocations.len(),
+            signing_keys: self.keys.figures(),
             writes: self.store.writes(),
             writable: self.store.writable().is_ok(),
             audit: self.audit.counters(),

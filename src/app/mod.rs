@@ -1,6 +1,8 @@
 //! Assembles the gateway: configuration → store → snapshot → listeners → tasks. Owns what outlives a reload.
 
+mod encryption;
 mod metrics;
+mod publisher;
 
 use std::io;
 use std::net::SocketAddr;
@@ -13,6 +15,7 @@ use tokio::task::JoinHandle;
 use tokio::time::{MissedTickBehavior, interval};
 
 use self::metrics::Metrics;
+use self::publisher::{Publisher, keep_keys};
 use crate::admin::{self, AdminServer, SocketError, TokenView};
 use crate::causes::with_causes;
 use crate::clock;
@@ -21,8 +24,9 @@ use crate::gateway::{Shared, Snapshot, Worker};
 use crate::health::{Health, Phase};
 use crate::id::{NoRandomness, fill_random};
 use crate::identity::{
-    Argon2Params, HashPool, Hashing, KeysError, Lifetimes, LocalClientAdmin, LocalSessionAdmin,
-    LocalUserAdmin, Login, Revoked, SessionError, Sessions, UserError, Users, prune_works, restore_works,
+    self, Argon2Params, HashPool, Hashing, KeyPolicy, Keys, KeysError, Lifetimes, LocalClientAdmin,
+    LocalSessionAdmin, LocalUserAdmin, Login, Revoked, SessionError, Sessions, UserError, Users, prune_works,
+    restore_works,
 };
 use crate::observe::AccessLog;
 use crate::observe::audit::{Action, Audit, AuditError, Event, Target};
@@ -32,10 +36,10 @@ use crate::shutdown::{self, Signal, Trigger};
 use crate::store::{SledStore, Store, StoreError, Timed};
 use crate::token::{Revocations, Verifier};
 
+pub use self::encryption::{EncryptionKeyError, seal_of};
+
 /// A store that another process holds is waited for: a gateway that is being replaced needs a moment to let go.
 const STORE_WAIT: Duration = Duration::from_secs(5);
-/// By how much a clock may be wrong without harm to revocations.
-const CLOCK_CORRECTION: Duration = Duration::from_secs(3600);
 /// How often revocations that no token can outlive are forgotten.
 const FORGET_EVERY: Duration = Duration::from_secs(60);
 /// In every so many of those rounds, sessions that have ended are deleted: all of them are read for that.
@@ -56,6 +60,9 @@ pub enum StartError {
     /// The signing keys.
     #[error(transparent)]
     Keys(#[from] KeysError),
+    /// The key that encrypts the store.
+    #[error(transparent)]
+    Seal(#[from] EncryptionKeyError),
     /// The public listener.
     #[error(transparent)]
     Bind(#[from] BindError),
@@ -83,8 +90,7 @@ pub enum StartError {
 pub struct Gateway {
     /// What it was started with, and what of it needs a restart to change is compared with.
     started_with: Arc<Config>,
-    shared: Arc<Shared>,
-    parts: Parts,
+    publisher: Arc<Publisher>,
     addresses: Vec<SocketAddr>,
     access: Option<AccessLog>,
     workers: Workers,
@@ -118,8 +124,8 @@ impl Gateway {
         let pool = Arc::new(HashPool::new(login.permits, login.queue, params).map_err(StartError::HashPool)?);
         restore_works(&users, &pool)?;
         let parts = Parts {
-            store: store.clone(),
             users: users.clone(),
+            keys: Arc::new(open_keys(&config, store.clone())?),
             login: Arc::new(Login::new(users.clone(), pool.clone())),
             sessions: Sessions::open(store.clone(), users.clone())?,
             audit: audit.clone(),
@@ -142,23 +148,31 @@ impl Gateway {
         let lifetimes = move || Lifetimes::of(&of_now.snapshot.load().config.token);
         let sessions_admin = LocalSessionAdmin::new(parts.sessions.clone(), lifetimes, clock::now);
         let socket = admin::socket_path(&config.store.path);
+        let publisher = Arc::new(Publisher::new(shared.clone(), parts));
         let admin = AdminServer::bind(
             &socket,
             users_admin,
             Arc::new(sessions_admin),
             Arc::new(LocalClientAdmin::new(users.clone(), clock::now)),
             audit.clone(),
+            publisher.clone(),
             verify_with(shared.clone()),
             metrics::page_of(metrics.as_ref(), &shared),
         )?;
         let pruned = users.clone();
         let tasks = vec![
             tokio::spawn(admin.run(signal.clone(), config.server.shutdown_grace)),
-            tokio::spawn(forget(users.revoked().clone(), parts.sessions.clone(), shared.clone(), signal)),
+            tokio::spawn(forget(
+                users.revoked().clone(),
+                publisher.parts().sessions.clone(),
+                shared.clone(),
+                signal.clone(),
+            )),
+            tokio::spawn(keep_keys(publisher.clone(), signal)),
         ];
         let event = Event::success(Action::Start, clock::now()).on(configuration(&shared.snapshot.load()));
         audit.record_blocking(event.detail(concat!("version ", env!("CARGO_PKG_VERSION"))))?;
-        parts.health.enter(Phase::Ready);
+        publisher.parts().health.enter(Phase::Ready);
         announce(&config, &addresses);
         tokio::task::spawn_blocking(prepare_signing);
         tokio::task::spawn_blocking(move || {
@@ -166,7 +180,7 @@ impl Gateway {
                 tracing::warn!(error = %with_causes(&error), "the kinds of password hashes in the store cannot be read");
             }
         });
-        Ok(Self { started_with: config, shared, parts, addresses, access, workers, tasks, trigger, metrics })
+        Ok(Self { started_with: config, publisher, addresses, access, workers, tasks, trigger, metrics })
     }
 
     /// Where it listens; port 0 of the configuration has become a real one.
@@ -191,7 +205,7 @@ impl Gateway {
     /// A new configuration could not be read, for a reason that quotes nothing of it: it may be somebody's password.
     pub fn note_failed_reload(&self, reason: String) {
         let event = Event::failed(Action::ConfigReload, reason, clock::now());
-        if let Err(error) = self.parts.audit.record_blocking(event) {
+        if let Err(error) = self.publisher.parts().audit.record_blocking(event) {
             tracing::error!(error = %error, "a reload that failed was not recorded");
         }
         self.metrics.iter().for_each(|metrics| metrics.reloads().failed());
@@ -202,14 +216,8 @@ impl Gateway {
             tracing::warn!(key, "this change takes effect at the next start only");
         }
         // Before a token of a longer lifetime is issued, revocations must be remembered for as long.
-        self.parts.users.revoked().retention(longest_token(&config))?;
-        let before = self.shared.snapshot.load().series.clone();
-        let series = self.metrics.as_ref().map(|metrics| metrics.series(&config, before.as_deref()));
-        let snapshot = reload::build(Arc::new(config), &self.parts, series)?;
-        let event = Event::success(Action::ConfigReload, clock::now()).on(configuration(&snapshot));
-        self.parts.audit.record_blocking(event)?;
-        reload::retire(self.shared.snapshot.swap(Arc::new(snapshot)), &self.parts.control);
-        Ok(())
+        self.publisher.parts().users.revoked().retention(longest_token(&config))?;
+        self.publisher.reload(config, self.metrics.as_deref())
     }
 
     /// Opens the access log's file again, after a rotation.
@@ -222,7 +230,7 @@ impl Gateway {
 
     /// Stops: not ready any more, no new connections, and what is in flight has `shutdown_grace` to end.
     pub async fn stop(self) {
-        self.parts.health.enter(Phase::Draining);
+        self.publisher.parts().health.enter(Phase::Draining);
         self.trigger.fire();
         let workers = self.workers;
         // Off this thread: logins that are in flight end here.
@@ -235,10 +243,12 @@ impl Gateway {
             }
         }
         drop(self.access);
-        if let Err(error) = self.parts.audit.record_blocking(Event::success(Action::Stop, clock::now())) {
+        if let Err(error) =
+            self.publisher.parts().audit.record_blocking(Event::success(Action::Stop, clock::now()))
+        {
             tracing::error!(error = %error, "the stop was not recorded");
         }
-        self.parts.audit.close();
+        self.publisher.parts().audit.close();
     }
 }
 
@@ -255,11 +265,19 @@ pub fn open_store(config: &Config, wait: Duration) -> Result<SledStore, StoreErr
     SledStore::open(&config.store.path, config.store.cache_size, wait)
 }
 
-/// How long a revocation has to be remembered: as long as a token can be accepted, and the time by which a clock may be wrong and
-/// set right. Without it, a revocation made while the clock was late would be forgotten before its tokens have expired.
+/// How long a revocation has to be remembered.
 #[must_use]
 pub fn longest_token(config: &Config) -> Duration {
-    config.token.access_ttl + config.token.leeway + CLOCK_CORRECTION
+    identity::longest_token(&config.token)
+}
+
+/// The signing keys in the store of a configuration.
+///
+/// # Errors
+/// [`StartError::Seal`] or [`StartError::Keys`].
+pub fn open_keys(config: &Config, store: Arc<dyn Store>) -> Result<Keys, StartError> {
+    let seal = seal_of(&config.store)?;
+    Ok(Keys::read(store, seal, &KeyPolicy::from(&config.token), clock::now())?)
 }
 
 fn start_workers(

@@ -15,10 +15,11 @@ use crate::admin::{self, Client, ConnectError, TokenView};
 use crate::app::{self, longest_token};
 use crate::causes::with_causes;
 use crate::clock;
-use crate::config::Config;
+use crate::config::{self, Config};
 use crate::identity::{
-    self, Argon2Params, AuditedClients, AuditedSessions, AuditedUsers, ClientAdmin, Hashing, Lifetimes,
-    LocalClientAdmin, LocalSessionAdmin, LocalUserAdmin, Recorder, SessionAdmin, Sessions, UserAdmin, Users,
+    self, AdminError, Argon2Params, AuditedClients, AuditedKeys, AuditedSessions, AuditedUsers, ClientAdmin,
+    Hashing, KeyAdmin, KeyPolicy, KeyView, Keys, Lifetimes, LocalClientAdmin, LocalSessionAdmin,
+    LocalUserAdmin, Recorder, Rotation, SessionAdmin, Sessions, UserAdmin, Users,
 };
 use crate::observe::audit::{Actor, Audit};
 use crate::store::{Store, StoreError};
@@ -43,6 +44,7 @@ pub(super) struct Opened {
     users: AuditedUsers,
     sessions: AuditedSessions,
     clients: AuditedClients,
+    keys: AuditedKeys,
     store: Arc<dyn Store>,
     revocations: Arc<Revocations>,
 }
@@ -114,6 +116,14 @@ impl Administration {
         }
     }
 
+    /// The signing keys.
+    pub(super) fn keys(&self) -> &dyn KeyAdmin {
+        match self {
+            Self::Gateway(client) => client,
+            Self::Store(opened) => &opened.keys,
+        }
+    }
+
     /// Whom a token speaks for. The inner error is the reason why it is not valid.
     ///
     /// # Errors
@@ -154,12 +164,18 @@ impl Opened {
             Sessions::open(store.clone(), users.clone()).map_err(|error| Failure::because(&error))?;
         let lifetimes = Lifetimes::of(&config.token);
         let sessions = Arc::new(LocalSessionAdmin::new(sessions, move || lifetimes, clock::now));
+        let keys = StoredKeys {
+            store: store.clone(),
+            settings: config.store.clone(),
+            policy: KeyPolicy::from(&config.token),
+        };
         let clients = Arc::new(LocalClientAdmin::new(users.clone(), clock::now));
         let users = Arc::new(LocalUserAdmin::new(users, Hashing::Here(params), clock::now));
         Ok(Self {
             users: AuditedUsers::new(users, recorder.clone()),
             sessions: AuditedSessions::new(sessions, recorder.clone()),
-            clients: AuditedClients::new(clients, recorder),
+            clients: AuditedClients::new(clients, recorder.clone()),
+            keys: AuditedKeys::new(Arc::new(keys), recorder),
             store,
             revocations,
         })
@@ -167,16 +183,44 @@ impl Opened {
 
     /// As the gateway would, with the keys of the store.
     fn check_token(&self, config: &Config, token: &str) -> Result<Result<TokenView, String>, Failure> {
-        let ring = identity::load(&*self.store).map_err(|error| Failure::because(&error))?;
-        let Some(ring) = ring else {
+        let keys = app::open_keys(config, self.store.clone()).map_err(|error| Failure::because(&error))?;
+        let Some(ring) = keys.ring() else {
             return Ok(Err(
                 "the gateway has never run on this data directory, so it has issued no token".into()
             ));
         };
         let rules = &config.token;
-        let verifier = Verifier::new(Arc::new(ring), &rules.issuer, &rules.audience, rules.leeway);
+        let verifier = Verifier::new(ring, &rules.issuer, &rules.audience, rules.leeway);
         Ok(app::check_token(&verifier, &self.revocations, token))
     }
+}
+
+/// The signing keys of a store that no gateway has open.
+struct StoredKeys {
+    store: Arc<dyn Store>,
+    settings: config::Store,
+    policy: KeyPolicy,
+}
+
+impl KeyAdmin for StoredKeys {
+    /// The keys need not be opened for that, so no encryption key is asked for.
+    fn keys(&self) -> Result<Vec<KeyView>, AdminError> {
+        Ok(Keys::list(&*self.store, &self.policy, clock::now())?)
+    }
+
+    fn rotate(&self, rotation: Rotation) -> Result<Vec<KeyView>, AdminError> {
+        let seal = app::seal_of(&self.settings);
+        let seal = seal.map_err(|error| AdminError::Unavailable { reason: with_causes(&error) })?;
+        let keys = Keys::read(self.store.clone(), seal, &self.policy, clock::now())?;
+        keys.rotate(rotation, &self.policy, clock::now())?;
+        self.keys()
+    }
+}
+
+/// There is nothing to change where nothing was stored yet.
+pub(super) fn no_directory(config: &Config) -> Failure {
+    let path = config.store.path.display();
+    Failure::failed(format!("there are no signing keys: the data directory {path} is empty or missing"))
 }
 
 /// Nothing is there: no directory, or one that an administrator has made for the gateway.

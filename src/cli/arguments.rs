@@ -66,6 +66,11 @@ pub(super) enum Command {
         #[command(subcommand)]
         command: Audit,
     },
+    /// Manage the keys that sign tokens, whether or not the gateway runs
+    Key {
+        #[command(subcommand)]
+        command: Key,
+    },
     /// Print the script that completes commands in a shell
     #[command(after_help = "For bash: portcullis completions bash >/etc/bash_completion.d/portcullis")]
     Completions {
@@ -353,6 +358,30 @@ pub(super) enum ImportFormat {
     Json,
     /// Lines of htpasswd
     Htpasswd,
+}
+
+/// `portcullis key`
+#[derive(Debug, Subcommand)]
+pub(super) enum Key {
+    /// List all keys: the next one, the active one, and the retired ones whose tokens still live
+    List {
+        #[command(flatten)]
+        form: Form,
+    },
+    /// Replace the key that signs; no token is refused because of it
+    #[command(
+        after_help = "The next key is published at once and signs after token.publish_ahead; the old one verifies until its last                             token has expired.\nWith --now, for keys that somebody else may know, a new key signs at once, all                             others are gone, and every token is refused; on a terminal it asks first."
+    )]
+    Rotate {
+        /// Remove all other keys at once; everybody has to log in again
+        #[arg(long)]
+        now: bool,
+        /// Do not ask
+        #[arg(long, requires = "now")]
+        yes: bool,
+        #[command(flatten)]
+        form: Form,
+    },
 }
 
 /// Where a password comes from. Never from an argument: everybody on the machine can read those.

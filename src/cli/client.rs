@@ -1,11 +1,12 @@
 //! `portcullis client`: programs that log in by themselves.
 
-use std::io::{self, IsTerminal, Write};
+use std::io::Write;
 
 use super::administration::Administration;
 use super::arguments::{Client, Form};
+use super::confirm::confirm;
 use super::failure::{Failure, Status};
-use super::user::{confirm, state, with_roles};
+use super::user::{state, with_roles};
 use super::{print_json, table};
 use crate::config::Config;
 use crate::identity::{ClientView, NewSecret};
@@ -122,9 +123,8 @@ fn remove(
 ) -> Result<Status, Failure> {
     let administration = open(config)?;
     let client = administration.clients().client(name)?;
-    if io::stdin().is_terminal() && !yes && !confirm(name, &mut io::stdin().lock(), err)? {
-        writeln!(err, "nothing was removed")?;
-        return Ok(Status::Failed);
+    if !confirm(&format!("Remove the client {name} for good?"), yes, err)? {
+        return Err(Failure::failed("nothing was removed"));
     }
     administration.clients().remove_client(name)?;
     report(&client, "was removed; its tokens are refused from now on", form, out)?;

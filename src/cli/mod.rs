@@ -5,11 +5,13 @@ mod arguments;
 mod audit;
 mod check;
 mod client;
+mod confirm;
 mod demo;
 mod echo;
 mod explain;
 mod failure;
 mod import;
+mod key;
 mod password;
 mod serve;
 mod session;
@@ -60,6 +62,7 @@ fn dispatch(arguments: Arguments, out: &mut dyn Write, err: &mut dyn Write) -> R
         Command::Demo(options) => demo::run(&options, out),
         Command::Check { json } => check::run(&file.find()?, json, out),
         Command::Explain(question) => explain::run(&question, &file.load()?, out),
+        Command::Key { command } => key::run(&command, &file.load()?, out, err),
         Command::User { command } => user::run(&command, &file.load()?, out, err),
         Command::Client { command } => client::run(&command, &file.load()?, out, err),
         Command::Session { command } => session::run(&command, &file.load()?, out, err),

@@ -21,7 +21,7 @@ fn the_commands_are_consistent() {
 
 #[test]
 fn wrong_usage_is_told_on_standard_error_with_status_2() {
-    let cases: [(&[&str], &str); 17] = [
+    let cases: [(&[&str], &str); 19] = [
         (&[], "Usage"),
         (&["sevre"], "'serve'"),
         (&["user"], "Usage"),
@@ -33,6 +33,8 @@ fn wrong_usage_is_told_on_standard_error_with_status_2() {
         (&["user", "roles", "a"], "--none"),
         (&["user", "roles", "a", "--role", "x", "--none"], "cannot be used with"),
         (&["user", "list", "more"], "more"),
+        (&["key"], "Usage"),
+        (&["key", "rotate", "--yes"], "--now"),
         (&["explain", "GET"], "<URL>"),
         (&["explain", "GET", "/", "--user", "a", "--role", "b"], "cannot be used with"),
         (&["explain", "GET", "/", "--header", "x"], "Name: value"),

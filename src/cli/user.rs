@@ -1,11 +1,12 @@
 //! `portcullis user`: who may log in, and as what.
 
-use std::io::{self, BufRead, IsTerminal, Write};
+use std::io::Write;
 
 use serde::Serialize;
 
 use super::administration::Administration;
 use super::arguments::{Form, User};
+use super::confirm::confirm;
 use super::failure::{Failure, Status};
 use super::{import, password, print_json, table};
 use crate::config::Config;
@@ -154,9 +155,7 @@ fn remove(
     out: &mut dyn Write,
     err: &mut dyn Write,
 ) -> Result<Status, Failure> {
-    // Only a person can answer; a script has decided before it called.
-    let is_person = io::stdin().is_terminal() && io::stderr().is_terminal();
-    if is_person && !yes && !confirm(name, &mut io::stdin().lock(), err)? {
+    if !confirm(&format!("Remove the user {name} for good?"), yes, err)? {
         return Err(Failure::failed(format!("{name} was not removed")));
     }
     existing(config, name)?.users().remove(name)?;
@@ -166,14 +165,6 @@ fn remove(
         writeln!(out, "{name} was removed; every token of that user is refused from now on")?;
     }
     Ok(Status::Done)
-}
-
-pub(super) fn confirm(name: &Username, input: &mut dyn BufRead, err: &mut dyn Write) -> io::Result<bool> {
-    write!(err, "Remove the user {name} for good? [y/N] ")?;
-    err.flush()?;
-    let mut answer = String::new();
-    input.read_line(&mut answer)?;
-    Ok(matches!(answer.trim(), "y" | "Y" | "yes"))
 }
 
 fn report(out: &mut dyn Write, form: Form, user: &UserView, meaning: &str) -> Result<(), Failure> {
@@ -203,26 +194,8 @@ fn day(time: &str) -> &str {
 
 #[cfg(test)]
 mod tests {
-    use super::{confirm, with_roles};
-    use crate::name::{Role, Roles, Username};
-
-    #[test]
-    fn only_a_clear_yes_removes_a_user() {
-        let name = Username::new("alice").unwrap();
-        for (answer, removes) in [
-            ("y\n", true),
-            ("Y\n", true),
-            ("yes\n", true),
-            ("\n", false),
-            ("", false),
-            ("n\n", false),
-            ("yeah", false),
-        ] {
-            let mut asked = Vec::new();
-            assert_eq!(confirm(&name, &mut answer.as_bytes(), &mut asked).unwrap(), removes, "{answer:?}");
-            assert_eq!(asked, b"Remove the user alice for good? [y/N] ");
-        }
-    }
+    use super::with_roles;
+    use crate::name::{Role, Roles};
 
     #[test]
     fn roles_are_told_in_the_right_number() {

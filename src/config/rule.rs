@@ -1,13 +1,16 @@
 //! What a value may be. A rule is a function from a TOML value to a checked one, with the allowed range in its refusal.
 
 use std::ops::RangeInclusive;
+use std::path::Path;
 use std::time::Duration;
 
 use toml::de::{DeInteger, DeValue};
 
 use super::diagnostics::{did_you_mean, quote};
 use super::reader::{Fault, describe};
+use super::text;
 use super::unit::{Bytes, Span};
+use crate::secret::SecretSource;
 
 /// The rule of every value: whether it is right.
 type Checked<T> = Result<T, Fault>;
@@ -85,6 +88,52 @@ pub(super) fn one_of<T: Copy>(words: &[(&'static str, T)]) -> impl Fn(&DeValue<'
             message: format!("expected one of {}, not {}", list(), quote(text)),
             help: did_you_mean(text, words.iter().map(|(word, _)| *word)),
         })
+    }
+}
+
+/// `"off"`, or what `rule` accepts.
+pub(super) fn off_or<T>(
+    rule: impl Fn(&DeValue<'_>) -> Checked<T>,
+) -> impl Fn(&DeValue<'_>) -> Checked<Option<T>> {
+    move |value| if value.as_str() == Some("off") { Ok(None) } else { rule(value).map(Some) }
+}
+
+/// Where a secret is. A relative path starts at `base`.
+pub(super) fn secret(base: &Path) -> impl Fn(&DeValue<'_>) -> Checked<SecretSource> {
+    const FORM: &str = "{ env = \"NAME\" } or { file = \"path\" }";
+    move |value| {
+        let Some(table) = value.as_table() else {
+            let fault = expected(FORM, value);
+            // What stands there may be the secret itself, so it is not repeated.
+            let help = value.is_str().then(|| "this file never holds the secret itself".to_owned());
+            return Err(Fault { help, ..fault });
+        };
+        let mut entries = table.iter();
+        let (Some((key, place)), None) = (entries.next(), entries.next()) else {
+            return Err(format!("expected exactly one of {FORM}").into());
+        };
+        let name = key.get_ref().as_ref();
+        let place = place.get_ref();
+        let text = || place.as_str().ok_or_else(|| expected("a string", place));
+        match name {
+            "env" => variable(text()?).map(SecretSource::Env),
+            "file" => Ok(SecretSource::File(text::below(base, &text::file_path(text()?)?))),
+            _ => Err(Fault {
+                message: format!("expected {FORM}, found the key {}", quote(name)),
+                help: did_you_mean(name, ["env", "file"]),
+            }),
+        }
+    }
+}
+
+/// The name of an environment variable: what every shell can set.
+fn variable(name: &str) -> Checked<String> {
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let begins_well = name.starts_with(|c: char| is_plain(c) && !c.is_ascii_digit());
+    if begins_well && name.chars().all(is_plain) {
+        Ok(name.to_owned())
+    } else {
+        Err("expected the name of an environment variable: letters, digits and underscores".into())
     }
 }
 

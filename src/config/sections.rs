@@ -13,7 +13,7 @@ use http::HeaderName;
 use super::diagnostics::{Kind, Problem};
 use super::local::{LocalPaths, local_path};
 use super::reader::{Fields, Given, List};
-use super::rule::{count, flag, one_of, parsed, size, time};
+use super::rule::{count, flag, off_or, one_of, parsed, secret, size, time};
 use super::settings::{
     AccessLog, Algorithm, Audit, IdentityHeaders, Log, LogFormat, Login, Metrics, Server, Store, Token,
 };
@@ -36,6 +36,11 @@ const YEAR: Duration = secs(365 * 86_400);
 /// Seconds, short enough for a line of settings.
 pub(super) const fn secs(seconds: u64) -> Duration {
     Duration::from_secs(seconds)
+}
+
+/// Days, likewise.
+const fn days(days: u64) -> Duration {
+    secs(days * 86_400)
 }
 
 /// `[server]`, and where its paths stand. `cores` is what `workers = 0` means.
@@ -78,9 +83,14 @@ pub(super) fn server(mut fields: Fields<'_, '_, '_>, cores: usize) -> (Server, L
 /// `[store]`. A relative path starts at `base`, the file's directory.
 pub(super) fn store(mut fields: Fields<'_, '_, '_>, base: &Path) -> Store {
     let path = fields.or("path", parsed("a directory", text::file_path), "./data".into());
-    let cache_size = fields.or("cache_size", size(MIB..=64 * GIB), 8 * MIB);
+    let store = Store {
+        path: text::below(base, &path),
+        cache_size: fields.or("cache_size", size(MIB..=64 * GIB), 8 * MIB),
+        encryption_key: fields.or("encryption_key", off_or(secret(base)), None),
+        encryption_key_old: fields.or("encryption_key_old", off_or(secret(base)), None),
+    };
     fields.finish();
-    Store { path: text::below(base, &path), cache_size }
+    store
 }
 
 /// `[token]`. Without an issuer it is made from the first address that is listened on.
@@ -88,11 +98,14 @@ pub(super) fn token(mut fields: Fields<'_, '_, '_>, listen: &[SocketAddr]) -> To
     let algorithms = Algorithm::ALL.map(|algorithm| (algorithm.name(), algorithm));
     let issuer = fields.get("issuer", parsed("a URL", text::issuer));
     warn_of_issuer(&mut fields, issuer.as_ref(), listen);
+    let rotate_every = fields.given("rotate_every", off_or(time(HOUR..=days(3650))), Some(days(90)));
+    // The 5 minutes for which the key set may be kept, and the 10 that most libraries keep it.
+    let publish_ahead = fields.given("publish_ahead", time(Duration::ZERO..=days(7)), secs(900));
     let token = Token {
         issuer: issuer.map_or_else(|| default_issuer(listen), |issuer| issuer.value.text),
         audience: fields.or("audience", parsed("a string", text::audience), "portcullis".into()),
         algorithm: fields.or("algorithm", one_of(&algorithms), Algorithm::Es256),
-        access_ttl: fields.or("access_ttl", time(secs(1)..=secs(7 * 86_400)), secs(900)),
+        access_ttl: fields.or("access_ttl", time(secs(1)..=days(7)), secs(900)),
         leeway: fields.or("leeway", time(Duration::ZERO..=secs(60)), secs(5)),
         session_idle_ttl: fields.or("session_idle_ttl", time(secs(60)..=YEAR), secs(14 * 86_400)),
         session_max_ttl: fields.or(
@@ -101,8 +114,11 @@ pub(super) fn token(mut fields: Fields<'_, '_, '_>, listen: &[SocketAddr]) -> To
             secs(90 * 86_400),
         ),
         refresh_reuse_grace: fields.or("refresh_reuse_grace", time(Duration::ZERO..=secs(60)), secs(10)),
+        rotate_every: rotate_every.value,
+        publish_ahead: publish_ahead.value,
         cache_size: fields.or("cache_size", size(64 * KIB..=4 * GIB), 8 * MIB),
     };
+    publishes_in_time(&mut fields, &rotate_every, &publish_ahead);
     fields.finish();
     token
 }
@@ -219,6 +235,30 @@ fn target_fits_head(fields: &mut Fields<'_, '_, '_>, target: &Given<usize>, head
         };
         let problem = Problem::new(Kind::Whole, fields.key("max_uri_size"), message).at(span);
         fields.problems.error(problem.also(also, "the whole head"));
+    }
+}
+
+/// How long anybody may keep the key set: its `Cache-Control`.
+const JWKS_MAX_AGE: Duration = secs(300);
+
+/// The next key is published within the time of the one that signs, and for longer than others may keep the key set.
+fn publishes_in_time(
+    fields: &mut Fields<'_, '_, '_>,
+    rotate_every: &Given<Option<Duration>>,
+    publish_ahead: &Given<Duration>,
+) {
+    if rotate_every.value.is_some_and(|age| publish_ahead.value > age) {
+        let message = "must not be more than token.rotate_every";
+        let (span, also) = match &publish_ahead.span {
+            Some(span) => (Some(span.clone()), rotate_every.span.clone()),
+            None => (rotate_every.span.clone(), None),
+        };
+        let problem = Problem::new(Kind::Whole, fields.key("publish_ahead"), message).at(span);
+        fields.problems.error(problem.also(also, "the age at which a key is replaced"));
+    } else if !publish_ahead.value.is_zero() && publish_ahead.value < JWKS_MAX_AGE {
+        let message = "shorter than the 5m for which others may keep the key set: they would refuse tokens of a new key";
+        let problem = Problem::new(Kind::Value, fields.key("publish_ahead"), message);
+        fields.problems.warn(problem.at(publish_ahead.span.clone()));
     }
 }
 

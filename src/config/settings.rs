@@ -11,6 +11,7 @@ use ipnet::IpNet;
 
 use crate::name::{RouteName, UpstreamName};
 use crate::route::{Access, Pattern, Table};
+use crate::secret::SecretSource;
 
 /// The whole file, checked.
 #[derive(Debug)]
@@ -87,6 +88,10 @@ pub struct Store {
     pub path: PathBuf,
     /// Bytes of sled's page cache.
     pub cache_size: u64,
+    /// Where the key is that encrypts the secrets in the store; `None` if they are kept in clear.
+    pub encryption_key: Option<SecretSource>,
+    /// The same before the last change. Secrets under it are encrypted anew at the next start.
+    pub encryption_key_old: Option<SecretSource>,
 }
 
 /// `[token]`
@@ -108,6 +113,10 @@ pub struct Token {
     pub session_max_ttl: Duration,
     /// How long the refresh token before the newest one still gets an answer.
     pub refresh_reuse_grace: Duration,
+    /// The age at which a signing key is replaced; `None` for never.
+    pub rotate_every: Option<Duration>,
+    /// How long a new signing key is published before it signs.
+    pub publish_ahead: Duration,
     /// Bytes of the cache of verified tokens, for each worker.
     pub cache_size: u64,
 }

@@ -4,6 +4,7 @@ use std::fmt::{self, Display, Formatter};
 use std::path::Path;
 
 use crate::route::Access;
+use crate::secret::SecretSource;
 
 use super::reader::bare;
 use super::settings::{
@@ -64,7 +65,18 @@ fn server(f: &mut Formatter<'_>, it: &Server) -> fmt::Result {
 fn store(f: &mut Formatter<'_>, it: &Store) -> fmt::Result {
     writeln!(f, "\n[store]")?;
     writeln!(f, "path = {}", path(&it.path))?;
-    writeln!(f, "cache_size = {}", text(&Bytes(it.cache_size)))
+    writeln!(f, "cache_size = {}", text(&Bytes(it.cache_size)))?;
+    writeln!(f, "encryption_key = {}", secret(it.encryption_key.as_ref()))?;
+    writeln!(f, "encryption_key_old = {}", secret(it.encryption_key_old.as_ref()))
+}
+
+/// Where a secret is; the secret itself is not known here.
+fn secret(source: Option<&SecretSource>) -> String {
+    match source {
+        None => text(&"off"),
+        Some(SecretSource::Env(name)) => format!("{{ env = {} }}", text(name)),
+        Some(SecretSource::File(file)) => format!("{{ file = {} }}", path(file)),
+    }
 }
 
 fn token(f: &mut Formatter<'_>, it: &Token) -> fmt::Result {
@@ -77,6 +89,9 @@ fn token(f: &mut Formatter<'_>, it: &Token) -> fmt::Result {
     writeln!(f, "session_idle_ttl = {}", text(&Span(it.session_idle_ttl)))?;
     writeln!(f, "session_max_ttl = {}", text(&Span(it.session_max_ttl)))?;
     writeln!(f, "refresh_reuse_grace = {}", text(&Span(it.refresh_reuse_grace)))?;
+    let rotate_every = it.rotate_every.map_or_else(|| "off".to_owned(), |age| Span(age).to_string());
+    writeln!(f, "rotate_every = {}", text(&rotate_every))?;
+    writeln!(f, "publish_ahead = {}", text(&Span(it.publish_ahead)))?;
     writeln!(f, "cache_size = {}", text(&Bytes(it.cache_size)))
 }
 

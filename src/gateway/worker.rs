@@ -142,8 +142,10 @@ impl Worker {
                 seat.counters().tokens().holds(0, 0);
             }
         }
-        let kept =
-            (snapshot.config.upstreams == old.snapshot.config.upstreams).then(|| old.upstreams.clone());
+        // A change of the signing keys leaves the configuration as it is.
+        let is_same = Arc::ptr_eq(&snapshot.config, &old.snapshot.config)
+            || snapshot.config.upstreams == old.snapshot.config.upstreams;
+        let kept = is_same.then(|| old.upstreams.clone());
         let mut servers = self.servers.lock().unwrap_or_else(PoisonError::into_inner);
         View::new(snapshot, &mut servers, kept, self.seat.as_ref(), self.access.clone())
     }

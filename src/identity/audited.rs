@@ -1,11 +1,13 @@
 //! Administration that leaves an audit record of every change, done or not. Every way to users, sessions and clients goes through it.
 
 mod clients;
+mod keys;
 mod sessions;
 
 use std::sync::Arc;
 
 pub use clients::AuditedClients;
+pub use keys::AuditedKeys;
 pub use sessions::AuditedSessions;
 
 use super::admin::{AdminError, UserAdmin, UserView};

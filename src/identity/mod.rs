@@ -15,11 +15,11 @@ mod users;
 mod works;
 
 pub use admin::{AdminError, Hashing, LocalUserAdmin, UserAdmin, UserView};
-pub use audited::{AuditedClients, AuditedSessions, AuditedUsers, Recorder};
+pub use audited::{AuditedClients, AuditedKeys, AuditedSessions, AuditedUsers, Recorder};
 pub use clients::{ClientAdmin, ClientView, Clients, LocalClientAdmin, NewSecret, Program};
 pub use hashing::{HashPool, PoolError, Verdict};
 pub use import::{FileFormat, IfExists, ImportRules, ImportedUser, Line, LineError, Lines, Outcome};
-pub use keys::{KeysError, load, load_or_make};
+pub use keys::{KeyAdmin, KeyPolicy, KeyView, Keys, KeysError, Rotation, longest_token};
 pub use login::{Login, LoginError, Refusal};
 pub use password::{
     Argon2Params, HashError, MAX_PASSWORD_BYTES, MIN_PASSWORD_CHARACTERS, PasswordHash, WeakPassword, Work,

@@ -36,7 +36,7 @@ impl Document {
             Response::new(StatusCode::OK, ResponseBody::full(self.body.clone()))
                 .with(header::CONTENT_TYPE, self.kind.clone())
         };
-        // Short enough that a new key is seen long before the old one is gone.
+        // Shorter than token.publish_ahead is by default, so that a new key is seen before it signs.
         let caching = HeaderValue::from_static("public, max-age=300");
         response.with(header::ETAG, self.tag.clone()).with(header::CACHE_CONTROL, caching)
     }

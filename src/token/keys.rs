@@ -29,6 +29,9 @@ use crate::secret::SecretBytes;
 /// Bytes of an HMAC key: as many as its hash has (RFC 7518 §3.2 forbids fewer).
 pub(super) const HMAC_KEY: usize = 32;
 
+/// Bytes of the digest in a [`KeyId`].
+const KEY_ID: usize = 32;
+
 /// What an HMAC key is hashed with for its [`KeyId`], so that the digest serves for nothing else.
 const HMAC_ID_DOMAIN: &[u8] = b"portcullis key id for HS256\0";
 
@@ -40,6 +43,12 @@ pub struct KeyId(Arc<str>);
 impl KeyId {
     pub(super) fn from_digest(digest: &digest::Digest) -> Self {
         Self(URL_SAFE_NO_PAD.encode(digest).into())
+    }
+
+    /// The identifier in a text that is one.
+    pub(super) fn parse(text: &str) -> Option<Self> {
+        let mut digest = [0; KEY_ID];
+        (URL_SAFE_NO_PAD.decode_slice(text, &mut digest) == Ok(KEY_ID)).then(|| Self(text.into()))
     }
 
     /// The text, as it stands in a token's header.

@@ -19,7 +19,7 @@ pub use issue::{IssueError, Issued, Issuer, Subject};
 pub use json::Fault;
 pub use jwk::Jwk;
 pub use keys::{KeyError, KeyId, SigningKey};
-pub use record::RecordError;
+pub use record::{KeyRecord, KeyState, OpenedKey, RecordError};
 pub use revocations::{RevocationId, Revocations};
 pub use ring::{KeyRing, RingId};
 pub use verify::{Identity, Part, TokenError, Verified, Verifier};

@@ -24,6 +24,7 @@ mod headers;
 mod http2;
 mod idle;
 mod jwt;
+mod keys;
 mod login;
 mod logs;
 mod metrics;

@@ -208,6 +208,8 @@ fn logins_hashes_writes_and_revocations_are_counted() {
             ("portcullis_hashing_wait_seconds_count", 4.0),
             ("portcullis_hashing_jobs", 0.0),
             ("portcullis_revocations", 1.0),
+            ("portcullis_signing_keys", 1.0),
+            ("portcullis_signing_key_rotations_total", 0.0),
             ("portcullis_store_write_failures_total", 0.0),
         ],
     );

@@ -46,7 +46,7 @@ fn all_errors_are_told_at_once_in_the_order_of_the_file() {
         errors(text),
         [
             "config.toml:1:2: sevrer: unknown table; did you mean \"server\"?",
-            "config.toml:3:1: store.x: unknown key; known here: path, cache_size",
+            "config.toml:3:1: store.x: unknown key; known here: path, cache_size, encryption_key, encryption_key_old",
             "config.toml:5:10: token.leeway: must be 0s to 1m, not \"1h\"",
             "config.toml:6:1: route[0]: says nothing about who may pass; write roles = [\"reader\"], access = \
              \"authenticated\" or access = \"public\"",

@@ -10,6 +10,7 @@ use proptest::sample::{select, subsequence};
 use super::super::unit::{Bytes, Span};
 use super::{Config, assert_same, cases, parse};
 use crate::config::{Route, Target};
+use crate::secret::SecretSource;
 
 const KIB: u64 = 1 << 10;
 const EXAMPLE: &str = include_str!("../../../config.toml.example");
@@ -52,6 +53,14 @@ fn time(value: &Duration) -> String {
     quoted(&Span(*value))
 }
 
+fn off_or_time(value: &Option<Duration>) -> String {
+    value.as_ref().map_or_else(|| quoted(&"off"), time)
+}
+
+fn variable(name: &Option<String>) -> String {
+    name.as_ref().map_or_else(|| quoted(&"off"), |name| format!("{{ env = {name:?} }}"))
+}
+
 fn size(value: &u64) -> String {
     quoted(&Bytes(*value))
 }
@@ -62,10 +71,62 @@ fn millis(range: std::ops::RangeInclusive<u64>) -> impl Strategy<Value = Duratio
 
 /// A random subset of keys of the tables with a fixed name.
 fn lines() -> impl Strategy<Value = Vec<Option<Line>>> {
-    [server_lines(), store_and_token_lines(), other_lines()].concat()
+    [server_and_log(), store_and_token()].concat()
 }
 
-fn server_lines() -> Vec<BoxedStrategy<Option<Line>>> {
+fn store_and_token() -> Vec<BoxedStrategy<Option<Line>>> {
+    vec![
+        line!(
+            store,
+            "path",
+            "/[ -~é]{0,12}[a-z]".prop_filter("kept as it is", |p| plain(p)),
+            quoted,
+            |s: &crate::config::Store| s.path.display().to_string()
+        ),
+        line!(
+            token,
+            "audience",
+            "[!#-\\[\\]-~]{1,20}".prop_map(String::from),
+            quoted,
+            |t: &crate::config::Token| t.audience.clone()
+        ),
+        line!(token, "access_ttl", millis(1000..=604_800_000), time, |t: &crate::config::Token| t.access_ttl),
+        line!(store, "encryption_key", of("[A-Z_][A-Z0-9_]{0,9}"), variable, |s: &crate::config::Store| {
+            s.encryption_key.as_ref().map(|source| match source {
+                SecretSource::Env(name) => name.clone(),
+                SecretSource::File(_) => String::new(),
+            })
+        }),
+        line!(
+            token,
+            "rotate_every",
+            of(millis(604_800_000..=90_000_000_000)),
+            off_or_time,
+            |t: &crate::config::Token| t.rotate_every
+        ),
+        line!(token, "publish_ahead", millis(0..=604_800_000), time, |t: &crate::config::Token| t
+            .publish_ahead),
+        line!(token, "leeway", millis(0..=60_000), time, |t: &crate::config::Token| t.leeway),
+        line!(
+            token,
+            "session_idle_ttl",
+            millis(60_000..=31_536_000_000),
+            time,
+            |t: &crate::config::Token| t.session_idle_ttl
+        ),
+        line!(
+            token,
+            "session_max_ttl",
+            millis(60_000..=315_360_000_000),
+            time,
+            |t: &crate::config::Token| t.session_max_ttl
+        ),
+        line!(token, "refresh_reuse_grace", millis(0..=60_000), time, |t: &crate::config::Token| t
+            .refresh_reuse_grace),
+    ]
+}
+
+fn server_and_log() -> Vec<BoxedStrategy<Option<Line>>> {
     vec![
         line!(server, "workers", 1..=1024_usize, usize::to_string, |s: &crate::config::Server| s.workers),
         line!(server, "max_headers", 8..=1000_usize, usize::to_string, |s: &crate::config::Server| s
@@ -89,48 +150,6 @@ fn server_lines() -> Vec<BoxedStrategy<Option<Line>>> {
             quoted,
             |s: &crate::config::Server| s.token_path.clone()
         ),
-    ]
-}
-
-fn store_and_token_lines() -> Vec<BoxedStrategy<Option<Line>>> {
-    vec![
-        line!(
-            store,
-            "path",
-            "/[ -~é]{0,12}[a-z]".prop_filter("kept as it is", |p| plain(p)),
-            quoted,
-            |s: &crate::config::Store| s.path.display().to_string()
-        ),
-        line!(
-            token,
-            "audience",
-            "[!#-\\[\\]-~]{1,20}".prop_map(String::from),
-            quoted,
-            |t: &crate::config::Token| t.audience.clone()
-        ),
-        line!(token, "access_ttl", millis(1000..=604_800_000), time, |t: &crate::config::Token| t.access_ttl),
-        line!(token, "leeway", millis(0..=60_000), time, |t: &crate::config::Token| t.leeway),
-        line!(
-            token,
-            "session_idle_ttl",
-            millis(60_000..=31_536_000_000),
-            time,
-            |t: &crate::config::Token| t.session_idle_ttl
-        ),
-        line!(
-            token,
-            "session_max_ttl",
-            millis(60_000..=315_360_000_000),
-            time,
-            |t: &crate::config::Token| t.session_max_ttl
-        ),
-        line!(token, "refresh_reuse_grace", millis(0..=60_000), time, |t: &crate::config::Token| t
-            .refresh_reuse_grace),
-    ]
-}
-
-fn other_lines() -> Vec<BoxedStrategy<Option<Line>>> {
-    vec![
         line!(login, "passes", 1..=100_u32, u32::to_string, |l: &crate::config::Login| l.argon2_passes),
         line!(login, "lanes", 1..=64_u32, u32::to_string, |l: &crate::config::Login| l.argon2_lanes),
         line!(login, "permits", 1..=1024_usize, usize::to_string, |l: &crate::config::Login| l.permits),

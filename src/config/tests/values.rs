@@ -86,6 +86,12 @@ fn plain_http_issuers_are_told_unless_they_are_here() {
     assert_eq!(warnings("http://localhost.example.com"), 1);
 }
 
+#[test]
+fn a_key_that_is_published_for_too_short_is_told() {
+    let warnings = |time: &str| config(&with(&format!("[token]\npublish_ahead = \"{time}\""))).warnings.len();
+    assert_eq!([warnings("0s"), warnings("299s"), warnings("5m")], [0, 1, 0]);
+}
+
 /// Each line is wrong in one place; the message must say so in these words.
 #[test]
 fn wrong_values_are_refused_with_what_is_expected() {
@@ -114,6 +120,22 @@ fn wrong_values_are_refused_with_what_is_expected() {
         ("[server]\nlocal_prefix = \"/auth/\"", "does not end in a slash"),
         ("[store]\npath = \"\"", "store.path: expected a path"),
         ("[token]\nleeway = \"61s\"", "token.leeway: must be 0s to 1m"),
+        ("[store]\nencryption_key = \"hunter2\"", "found a string; this file never holds the secret itself"),
+        ("[store]\nencryption_key = {}", "expected exactly one of { env = \"NAME\" } or { file = \"path\" }"),
+        (
+            "[store]\nencryption_key = { env = \"A\", file = \"b\" }",
+            "store.encryption_key: expected exactly one of",
+        ),
+        ("[store]\nencryption_key = { enf = \"A\" }", "found the key \"enf\"; did you mean \"env\"?"),
+        ("[store]\nencryption_key = { env = \"A=B\" }", "expected the name of an environment variable"),
+        ("[store]\nencryption_key_old = { file = 7 }", "expected a string, found an integer"),
+        ("[token]\nrotate_every = \"10m\"", "token.rotate_every: must be 1h to 3650d"),
+        ("[token]\nrotate_every = \"of\"", "token.rotate_every: expected a duration"),
+        ("[token]\npublish_ahead = \"8d\"", "token.publish_ahead: must be 0s to 7d"),
+        (
+            "[token]\nrotate_every = \"1h\"\npublish_ahead = \"2h\"",
+            "must not be more than token.rotate_every",
+        ),
         ("[token]\nissuer = \"https://a/?x\"", "without query and fragment"),
         ("[token]\nissuer = \"https://a/#x\"", "without query and fragment"),
         ("[token]\nissuer = \"https://u@a\"", "without query and fragment"),

@@ -93,6 +93,17 @@ impl WriteCounters {
     }
 }
 
+/// The signing keys.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct SigningKeyFigures {
+    /// Keys that verify.
+    pub count: u64,
+    /// Since when the active one signs.
+    pub active_since: UnixTime,
+    /// How often another key began to sign.
+    pub rotations: u64,
+}
+
 /// Reloads of the configuration.
 #[derive(Debug)]
 pub struct ReloadCounters {

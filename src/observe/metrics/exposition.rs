@@ -10,7 +10,7 @@ use prometheus_client::encoding::{DescriptorEncoder, text};
 use prometheus_client::registry::Registry;
 
 use super::cell::{Distribution, MOMENTS, WAITS};
-use super::control::{Latency, LoginCounters, ReloadCounters, Reloads, WriteCounters};
+use super::control::{Latency, LoginCounters, ReloadCounters, Reloads, SigningKeyFigures, WriteCounters};
 use super::page::{Format, Page};
 use super::process::Process;
 use super::series::Series;
@@ -38,6 +38,8 @@ pub struct Sources<'a> {
     pub hashing_jobs: usize,
     /// Users whose older tokens are refused.
     pub revocations: usize,
+    /// The signing keys.
+    pub signing_keys: SigningKeyFigures,
     /// Writes to the store.
     pub writes: &'a WriteCounters,
     /// Whether the store accepts writes.
@@ -79,6 +81,7 @@ struct Readings {
     logins: Vec<(&'static str, u64)>,
     hashing: (u64, Distribution),
     revocations: u64,
+    signing_keys: SigningKeyFigures,
     writes: (Distribution, u64),
     writable: bool,
     audit: Option<[(&'static str, u64); 3]>,
@@ -99,6 +102,7 @@ impl Readings {
             logins: sources.logins.read(),
             hashing: (sources.hashing_jobs as u64, sources.hashing_waits.read()),
             revocations: sources.revocations as u64,
+            signing_keys: sources.signing_keys,
             writes: sources.writes.read(),
             writable: sources.writable,
             audit: sources.audit.map(AuditCounters::read),
@@ -176,7 +180,19 @@ impl Readings {
         page.counter("portcullis_token_cache_misses_total", "Tokens verified anew.", totals.misses)?;
         page.gauge("portcullis_token_cache_entries", "Tokens in the caches of all workers.", totals.entries)?;
         page.gauge("portcullis_token_cache_bytes", "Memory of these caches.", totals.bytes)?;
-        page.gauge("portcullis_revocations", "Users whose older tokens are refused.", self.revocations)
+        page.gauge("portcullis_revocations", "Users whose older tokens are refused.", self.revocations)?;
+        let SigningKeyFigures { count, active_since, rotations } = self.signing_keys;
+        page.gauge("portcullis_signing_keys", "Keys that tokens are verified with.", count)?;
+        page.gauge(
+            "portcullis_signing_key_active_since_timestamp_seconds",
+            "Since when the present key signs.",
+            timestamp(active_since),
+        )?;
+        page.counter(
+            "portcullis_signing_key_rotations_total",
+            "How often another key began to sign.",
+            rotations,
+        )
     }
 
     fn logins(&self, page: &mut Page<'_>) -> fmt::Result {

@@ -16,7 +16,7 @@ mod worker;
 
 use std::sync::Arc;
 
-pub use control::{Latency, LoginCounters, LoginOutcome, ReloadCounters, WriteCounters};
+pub use control::{Latency, LoginCounters, LoginOutcome, ReloadCounters, SigningKeyFigures, WriteCounters};
 pub use exposition::{Sources, render};
 pub use page::Format;
 pub use series::{Ended, Recorder, Series};

@@ -5,7 +5,8 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-use portcullis::store::{SledStore, Store, Table};
+use portcullis::store::{Batch, SledStore, Store, Table};
+use serde_json::Value;
 use tempfile::TempDir;
 
 use super::gateway::Gateway;
@@ -103,11 +104,25 @@ impl Site {
     /// The HMAC key that the gateway on these files signs with, out of its store. No gateway may be running.
     #[track_caller]
     pub(crate) fn hmac_key(&self) -> Vec<u8> {
-        let store = SledStore::open(&self.data(), 1024 * 1024, PATIENCE).unwrap();
-        let [(_, record)] = &store.scan(Table::Keys, None, 2).unwrap()[..] else { panic!("not one key") };
-        let record: serde_json::Value = serde_json::from_slice(record).unwrap();
+        let [record] = &self.edit_keys(|_| {})[..] else { panic!("not one key") };
         assert_eq!(record["alg"], "HS256");
-        token::decode(record["key"].as_str().unwrap())
+        let sealed = token::decode(record["key"].as_str().unwrap());
+        assert_eq!(sealed[0], 0, "the key is in clear");
+        sealed[1..].to_vec()
+    }
+
+    /// Changes the records of the signing keys, and returns them. No gateway may be running.
+    #[track_caller]
+    pub(crate) fn edit_keys(&self, edit: impl Fn(&mut Value)) -> Vec<Value> {
+        let store = SledStore::open(&self.data(), 1024 * 1024, PATIENCE).unwrap();
+        let rows = store.scan(Table::Keys, None, 1000).unwrap();
+        let edited = rows.into_iter().map(|(id, record)| {
+            let mut record: Value = serde_json::from_slice(&record).unwrap();
+            edit(&mut record);
+            store.commit(Batch::new().put(Table::Keys, id, record.to_string())).unwrap();
+            record
+        });
+        edited.collect()
     }
 
     pub(crate) fn admin_socket(&self) -> PathBuf {

@@ -1,0 +1,127 @@
+//! The only place where a snapshot is replaced: by a reload, and when the signing keys change. One at a time, so that neither
+//! undoes what the other did.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use tokio::sync::Notify;
+
+use super::metrics::Metrics;
+use super::{StartError, configuration};
+use crate::causes::with_causes;
+use crate::clock;
+use crate::config::Config;
+use crate::gateway::Shared;
+use crate::identity::{AdminError, KeyAdmin, KeyPolicy, KeyView, KeysError, Rotation};
+use crate::observe::audit::{Action, Event};
+use crate::reload::{self, Parts};
+use crate::shutdown::Signal;
+
+/// The signing keys are looked at so often even if nothing is due: the wall clock may have been set, and a write that failed
+/// may succeed.
+const LOOK_EVERY: Duration = Duration::from_secs(60);
+
+/// Builds snapshots and puts them in force. What uses it blocks.
+#[derive(Debug)]
+pub(super) struct Publisher {
+    shared: Arc<Shared>,
+    parts: Parts,
+    /// Held from reading the snapshot that is in force to the moment when the new one is.
+    turn: Mutex<()>,
+    /// Something may be due sooner than it was.
+    sooner: Notify,
+}
+
+impl Publisher {
+    pub(super) fn new(shared: Arc<Shared>, parts: Parts) -> Self {
+        Self { shared, parts, turn: Mutex::new(()), sooner: Notify::new() }
+    }
+
+    pub(super) fn parts(&self) -> &Parts {
+        &self.parts
+    }
+
+    /// Puts another configuration in force.
+    pub(super) fn reload(&self, config: Config, metrics: Option<&Metrics>) -> Result<(), StartError> {
+        let _turn = self.turn();
+        let before = self.shared.snapshot.load().series.clone();
+        let series = metrics.map(|metrics| metrics.series(&config, before.as_deref()));
+        let snapshot = reload::build(Arc::new(config), &self.parts, series)?;
+        let event = Event::success(Action::ConfigReload, clock::now()).on(configuration(&snapshot));
+        self.parts.audit.record_blocking(event)?;
+        reload::retire(self.shared.snapshot.swap(Arc::new(snapshot)), &self.parts.control);
+        self.sooner.notify_one();
+        Ok(())
+    }
+
+    /// Does what is due with the signing keys, puts them in force where that has changed them, and says when to look again.
+    fn settle(&self) -> Result<Duration, KeysError> {
+        let _turn = self.turn();
+        self.settle_in_turn()?;
+        let policy = policy(&self.shared.snapshot.load().config);
+        let idle = self.parts.keys.idle(&policy, clock::moment());
+        Ok(idle.map_or(LOOK_EVERY, |idle| idle.min(LOOK_EVERY)))
+    }
+
+    fn settle_in_turn(&self) -> Result<(), KeysError> {
+        let snapshot = self.shared.snapshot.load_full();
+        let settled = self.parts.keys.settle(&policy(&snapshot.config), clock::moment());
+        // What was done before a failure is on the disk, so it counts.
+        let ring = self.parts.keys.ring().ok_or(KeysError::None)?;
+        if ring.id() != snapshot.verifier.ring().id() {
+            let (config, series) = (snapshot.config.clone(), snapshot.series.clone());
+            let renewed = reload::build_with(config, &self.parts, ring, series);
+            drop(snapshot);
+            reload::retire(self.shared.snapshot.swap(Arc::new(renewed)), &self.parts.control);
+        }
+        settled.map(drop)
+    }
+
+    fn turn(&self) -> MutexGuard<'_, ()> {
+        self.turn.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl KeyAdmin for Publisher {
+    fn keys(&self) -> Result<Vec<KeyView>, AdminError> {
+        Ok(self.parts.keys.views(&policy(&self.shared.snapshot.load().config), clock::moment()))
+    }
+
+    fn rotate(&self, rotation: Rotation) -> Result<Vec<KeyView>, AdminError> {
+        {
+            let _turn = self.turn();
+            let policy = policy(&self.shared.snapshot.load().config);
+            self.parts.keys.rotate(rotation, &policy, clock::now())?;
+            self.settle_in_turn()?;
+        }
+        self.sooner.notify_one();
+        self.keys()
+    }
+}
+
+/// Settles the keys whenever something is due, until the signal comes.
+pub(super) async fn keep_keys(publisher: Arc<Publisher>, mut signal: Signal) {
+    loop {
+        let worker = publisher.clone();
+        let pause = match tokio::task::spawn_blocking(move || worker.settle()).await {
+            Ok(Ok(pause)) => pause,
+            Ok(Err(error)) => {
+                tracing::warn!(error = %with_causes(&error), "the signing keys could not be changed; this is tried again");
+                LOOK_EVERY
+            }
+            Err(error) => {
+                tracing::error!(error = %error, "changing the signing keys failed");
+                LOOK_EVERY
+            }
+        };
+        tokio::select! {
+            () = signal.wait() => return,
+            () = publisher.sooner.notified() => {}
+            () = tokio::time::sleep(pause) => {}
+        }
+    }
+}
+
+fn policy(config: &Config) -> KeyPolicy {
+    KeyPolicy::from(&config.token)
+}
