@@ -10,30 +10,23 @@ use super::wire::{
     SESSIONS, USERS, VERIFY, VerifyToken, status_of,
 };
 use crate::id::SessionId;
-use crate::identity::{AdminError, ClientAdmin, KeyAdmin, Outcome, SessionAdmin, UserAdmin};
+use crate::identity::{AdminError, Administered, ClientAdmin, Outcome, SessionAdmin, UserAdmin};
 use crate::name::Username;
 use crate::secret::Secret;
 
 /// Checks a token as the gateway does for requests; the text says why it is not valid.
 pub(super) type VerifyFn = dyn Fn(&str) -> Result<TokenView, String> + Send + Sync;
 
-/// What can be administered.
-pub(super) struct Admin<'a> {
-    pub(super) users: &'a dyn UserAdmin,
-    pub(super) sessions: &'a dyn SessionAdmin,
-    pub(super) clients: &'a dyn ClientAdmin,
-    pub(super) keys: &'a dyn KeyAdmin,
-}
-
 /// Answers one request.
 pub(super) fn answer(
-    admin: &Admin<'_>,
+    administered: &Administered,
     verify: &VerifyFn,
     method: &Method,
     path: &str,
     body: &[u8],
 ) -> (StatusCode, Vec<u8>) {
-    let &Admin { users, sessions, clients, keys } = admin;
+    let Administered { users, sessions, clients, keys } = administered;
+    let (users, sessions, clients, keys) = (&**users, &**sessions, &**clients, &**keys);
     let user = path.strip_prefix(USERS).and_then(|rest| rest.strip_prefix('/'));
     let client = path.strip_prefix(CLIENTS).and_then(|rest| rest.strip_prefix('/'));
     let session = path.strip_prefix(SESSIONS).and_then(|rest| rest.strip_prefix('/'));

@@ -21,10 +21,7 @@ use super::TokenView;
 use super::api::{self, VerifyFn};
 use super::metrics::{self, PageFn};
 use crate::clock;
-use crate::identity::{
-    AuditedClients, AuditedKeys, AuditedSessions, AuditedUsers, ClientAdmin, KeyAdmin, Recorder,
-    SessionAdmin, UserAdmin,
-};
+use crate::identity::{Administered, Recorder};
 use crate::observe::audit::{Actor, Audit};
 use crate::observe::metrics::Format;
 use crate::shutdown::Signal;
@@ -52,10 +49,7 @@ pub struct AdminServer {
 /// What requests are answered with.
 #[derive(Clone)]
 struct Answers {
-    users: Arc<dyn UserAdmin + Send + Sync>,
-    sessions: Arc<dyn SessionAdmin + Send + Sync>,
-    clients: Arc<dyn ClientAdmin + Send + Sync>,
-    keys: Arc<dyn KeyAdmin + Send + Sync>,
+    administered: Administered,
     verify: Arc<VerifyFn>,
     page: Arc<PageFn>,
 }
@@ -65,13 +59,7 @@ impl Answers {
     fn to(&self, stream: &UnixStream, audit: &Audit) -> Self {
         let actor = stream.peer_cred().map_or(Actor::Anonymous, |peer| Actor::Uid(peer.uid()));
         let recorder = Recorder::new(audit.clone(), actor, clock::now);
-        Self {
-            users: Arc::new(AuditedUsers::new(self.users.clone(), recorder.clone())),
-            sessions: Arc::new(AuditedSessions::new(self.sessions.clone(), recorder.clone())),
-            clients: Arc::new(AuditedClients::new(self.clients.clone(), recorder.clone())),
-            keys: Arc::new(AuditedKeys::new(self.keys.clone(), recorder)),
-            ..self.clone()
-        }
+        Self { administered: self.administered.recorded(&recorder), ..self.clone() }
     }
 }
 
@@ -83,11 +71,8 @@ impl AdminServer {
     /// [`SocketError`] names the path.
     pub fn bind(
         path: &Path,
-        users: Arc<dyn UserAdmin + Send + Sync>,
-        sessions: Arc<dyn SessionAdmin + Send + Sync>,
-        clients: Arc<dyn ClientAdmin + Send + Sync>,
+        administered: Administered,
         audit: Audit,
-        keys: Arc<dyn KeyAdmin + Send + Sync>,
         verify: impl Fn(&str) -> Result<TokenView, String> + Send + Sync + 'static,
         page: impl Fn(Format) -> Option<String> + Send + Sync + 'static,
     ) -> Result<Self, SocketError> {
@@ -104,8 +89,7 @@ impl AdminServer {
         }
         let listener = UnixListener::bind(path).map_err(fail)?;
         std::fs::set_permissions(path, Permissions::from_mode(0o600)).map_err(fail)?;
-        let answers =
-            Answers { users, sessions, clients, keys, verify: Arc::new(verify), page: Arc::new(page) };
+        let answers = Answers { administered, verify: Arc::new(verify), page: Arc::new(page) };
         Ok(Self { listener, path: path.to_owned(), answers, audit })
     }
 
@@ -163,7 +147,7 @@ async fn serve(stream: UnixStream, answers: Answers, mut signal: Signal) {
 
 async fn respond(request: Request<Incoming>, answers: Answers) -> Response<Full<Bytes>> {
     let (head, body) = request.into_parts();
-    let Answers { users, sessions, clients, keys, verify, page } = answers;
+    let Answers { administered, verify, page } = answers;
     if head.uri.path() == metrics::PATH {
         return metrics::answer(&head.method, &head.headers, page).await;
     }
@@ -172,11 +156,7 @@ async fn respond(request: Request<Incoming>, answers: Answers) -> Response<Full<
         Ok(body) => {
             let body = zeroize::Zeroizing::new(body.to_bytes().to_vec());
             // Hashes passwords and waits for the disk.
-            let work = move || {
-                let admin =
-                    api::Admin { users: &*users, sessions: &*sessions, clients: &*clients, keys: &*keys };
-                api::answer(&admin, &*verify, &head.method, head.uri.path(), &body)
-            };
+            let work = move || api::answer(&administered, &*verify, &head.method, head.uri.path(), &body);
             tokio::task::spawn_blocking(work).await.unwrap_or((StatusCode::INTERNAL_SERVER_ERROR, Vec::new()))
         }
     };

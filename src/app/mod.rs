@@ -3,6 +3,7 @@
 mod encryption;
 mod metrics;
 mod publisher;
+mod upkeep;
 
 use std::io;
 use std::net::SocketAddr;
@@ -12,7 +13,6 @@ use std::time::Duration;
 use arc_swap::ArcSwap;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
-use tokio::time::{MissedTickBehavior, interval};
 
 use self::metrics::Metrics;
 use self::publisher::{Publisher, keep_keys};
@@ -24,8 +24,8 @@ use crate::gateway::{Shared, Snapshot, Worker};
 use crate::health::{Health, Phase};
 use crate::id::{NoRandomness, fill_random};
 use crate::identity::{
-    self, Argon2Params, HashPool, Hashing, KeyPolicy, Keys, KeysError, Lifetimes, LocalClientAdmin,
-    LocalSessionAdmin, LocalUserAdmin, Login, Revoked, SessionError, Sessions, UserError, Users, prune_works,
+    self, Administered, Argon2Params, HashPool, Hashing, KeyPolicy, Keys, KeysError, Lifetimes,
+    LocalClientAdmin, LocalSessionAdmin, LocalUserAdmin, Login, SessionError, Sessions, UserError, Users,
     restore_works,
 };
 use crate::observe::AccessLog;
@@ -40,10 +40,6 @@ pub use self::encryption::{EncryptionKeyError, seal_of};
 
 /// A store that another process holds is waited for: a gateway that is being replaced needs a moment to let go.
 const STORE_WAIT: Duration = Duration::from_secs(5);
-/// How often revocations that no token can outlive are forgotten.
-const FORGET_EVERY: Duration = Duration::from_secs(60);
-/// In every so many of those rounds, sessions that have ended are deleted: all of them are read for that.
-const SESSIONS_ROUND: u32 = 60;
 
 /// Why the gateway did not start.
 #[derive(Debug, thiserror::Error)]
@@ -142,44 +138,25 @@ impl Gateway {
         let access = AccessLog::open(&config.log.access, config.log.format).map_err(StartError::AccessLog)?;
         let (workers, addresses) =
             start_workers(&config, &shared, access.as_ref(), metrics.as_deref(), &signal)?;
-        let users_admin =
-            Arc::new(LocalUserAdmin::new(users.clone(), Hashing::Pool(pool.clone()), clock::now));
-        let of_now = shared.clone();
-        let lifetimes = move || Lifetimes::of(&of_now.snapshot.load().config.token);
-        let sessions_admin = LocalSessionAdmin::new(parts.sessions.clone(), lifetimes, clock::now);
         let socket = admin::socket_path(&config.store.path);
         let publisher = Arc::new(Publisher::new(shared.clone(), parts));
         let admin = AdminServer::bind(
             &socket,
-            users_admin,
-            Arc::new(sessions_admin),
-            Arc::new(LocalClientAdmin::new(users.clone(), clock::now)),
+            administered(&users, &pool, &publisher, &shared),
             audit.clone(),
-            publisher.clone(),
             verify_with(shared.clone()),
             metrics::page_of(metrics.as_ref(), &shared),
         )?;
-        let pruned = users.clone();
         let tasks = vec![
             tokio::spawn(admin.run(signal.clone(), config.server.shutdown_grace)),
-            tokio::spawn(forget(
-                users.revoked().clone(),
-                publisher.parts().sessions.clone(),
-                shared.clone(),
-                signal.clone(),
-            )),
+            tokio::spawn(upkeep::forget(publisher.parts(), shared.clone(), signal.clone())),
             tokio::spawn(keep_keys(publisher.clone(), signal)),
         ];
         let event = Event::success(Action::Start, clock::now()).on(configuration(&shared.snapshot.load()));
         audit.record_blocking(event.detail(concat!("version ", env!("CARGO_PKG_VERSION"))))?;
         publisher.parts().health.enter(Phase::Ready);
         announce(&config, &addresses);
-        tokio::task::spawn_blocking(prepare_signing);
-        tokio::task::spawn_blocking(move || {
-            if let Err(error) = prune_works(&pruned, &pool) {
-                tracing::warn!(error = %with_causes(&error), "the kinds of password hashes in the store cannot be read");
-            }
-        });
+        upkeep::after_start(users, pool);
         Ok(Self { started_with: config, publisher, addresses, access, workers, tasks, trigger, metrics })
     }
 
@@ -280,6 +257,24 @@ pub fn open_keys(config: &Config, store: Arc<dyn Store>) -> Result<Keys, StartEr
     Ok(Keys::read(store, seal, &KeyPolicy::from(&config.token), clock::now())?)
 }
 
+/// What the admin socket gives access to.
+fn administered(
+    users: &Users,
+    pool: &Arc<HashPool>,
+    publisher: &Arc<Publisher>,
+    shared: &Arc<Shared>,
+) -> Administered {
+    let shared = shared.clone();
+    let lifetimes = move || Lifetimes::of(&shared.snapshot.load().config.token);
+    let sessions = publisher.parts().sessions.clone();
+    Administered {
+        users: Arc::new(LocalUserAdmin::new(users.clone(), Hashing::Pool(pool.clone()), clock::now)),
+        sessions: Arc::new(LocalSessionAdmin::new(sessions, lifetimes, clock::now)),
+        clients: Arc::new(LocalClientAdmin::new(users.clone(), clock::now)),
+        keys: publisher.clone(),
+    }
+}
+
 fn start_workers(
     config: &Config,
     shared: &Arc<Shared>,
@@ -318,12 +313,6 @@ fn announce(config: &Config, addresses: &[SocketAddr]) {
     tracing::info!(routes = config.routes.iter().count(), workers = config.server.workers, "ready");
 }
 
-/// The generator of aws-lc takes 50 ms for its first number. Nobody should wait for that, neither readiness nor the first login.
-fn prepare_signing() {
-    // A generator that fails will do so again when a token is signed, where it is reported.
-    let _ = aws_lc_rs::rand::fill(&mut [0]);
-}
-
 /// Names this process in `Via`.
 fn instance_name() -> Result<String, NoRandomness> {
     let mut bytes = [0; 4];
@@ -350,36 +339,4 @@ pub fn check_token(verifier: &Verifier, revocations: &Revocations, token: &str) 
     }
     let (username, roles) = (verified.username, verified.roles);
     Ok(TokenView { username, roles, expires_at: verified.expires.as_secs() })
-}
-
-/// Deletes what does not matter any more.
-async fn forget(revoked: Revoked, sessions: Sessions, shared: Arc<Shared>, mut signal: Signal) {
-    let mut tick = interval(FORGET_EVERY);
-    tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
-    let mut rounds = 0_u32;
-    loop {
-        tokio::select! {
-            () = signal.wait() => return,
-            _ = tick.tick() => {}
-        }
-        let (revoked, sessions, config) =
-            (revoked.clone(), sessions.clone(), shared.snapshot.load().config.clone());
-        let clears_sessions = rounds.is_multiple_of(SESSIONS_ROUND);
-        rounds = rounds.wrapping_add(1);
-        let work = move || {
-            let retention = revoked.retention(longest_token(&config))?;
-            revoked.forget(clock::now(), retention)?;
-            if clears_sessions {
-                sessions.forget_ended(&Lifetimes::of(&config.token), clock::now())?;
-            }
-            Ok::<_, SessionError>(())
-        };
-        match tokio::task::spawn_blocking(work).await {
-            Ok(Ok(())) => {}
-            Ok(Err(error)) => {
-                tracing::warn!(error = %with_causes(&error), "old revocations and sessions could not be deleted")
-            }
-            Err(error) => tracing::error!(error = %error, "deleting old revocations and sessions failed"),
-        }
-    }
 }

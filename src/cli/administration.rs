@@ -17,9 +17,9 @@ use crate::causes::with_causes;
 use crate::clock;
 use crate::config::{self, Config};
 use crate::identity::{
-    self, AdminError, Argon2Params, AuditedClients, AuditedKeys, AuditedSessions, AuditedUsers, ClientAdmin,
-    Hashing, KeyAdmin, KeyPolicy, KeyView, Keys, Lifetimes, LocalClientAdmin, LocalSessionAdmin,
-    LocalUserAdmin, Recorder, Rotation, SessionAdmin, Sessions, UserAdmin, Users,
+    self, AdminError, Administered, Argon2Params, ClientAdmin, Hashing, KeyAdmin, KeyPolicy, KeyView, Keys,
+    Lifetimes, LocalClientAdmin, LocalSessionAdmin, LocalUserAdmin, Recorder, Rotation, SessionAdmin,
+    Sessions, UserAdmin, Users,
 };
 use crate::observe::audit::{Actor, Audit};
 use crate::store::{Store, StoreError};
@@ -41,10 +41,7 @@ pub(super) enum Administration {
 
 /// The store, opened by this process.
 pub(super) struct Opened {
-    users: AuditedUsers,
-    sessions: AuditedSessions,
-    clients: AuditedClients,
-    keys: AuditedKeys,
+    administered: Administered,
     store: Arc<dyn Store>,
     revocations: Arc<Revocations>,
 }
@@ -96,7 +93,7 @@ impl Administration {
     pub(super) fn users(&self) -> &dyn UserAdmin {
         match self {
             Self::Gateway(client) => client,
-            Self::Store(opened) => &opened.users,
+            Self::Store(opened) => &*opened.administered.users,
         }
     }
 
@@ -104,7 +101,7 @@ impl Administration {
     pub(super) fn clients(&self) -> &dyn ClientAdmin {
         match self {
             Self::Gateway(client) => client,
-            Self::Store(opened) => &opened.clients,
+            Self::Store(opened) => &*opened.administered.clients,
         }
     }
 
@@ -112,7 +109,7 @@ impl Administration {
     pub(super) fn sessions(&self) -> &dyn SessionAdmin {
         match self {
             Self::Gateway(client) => client,
-            Self::Store(opened) => &opened.sessions,
+            Self::Store(opened) => &*opened.administered.sessions,
         }
     }
 
@@ -120,7 +117,7 @@ impl Administration {
     pub(super) fn keys(&self) -> &dyn KeyAdmin {
         match self {
             Self::Gateway(client) => client,
-            Self::Store(opened) => &opened.keys,
+            Self::Store(opened) => &*opened.administered.keys,
         }
     }
 
@@ -171,14 +168,8 @@ impl Opened {
         };
         let clients = Arc::new(LocalClientAdmin::new(users.clone(), clock::now));
         let users = Arc::new(LocalUserAdmin::new(users, Hashing::Here(params), clock::now));
-        Ok(Self {
-            users: AuditedUsers::new(users, recorder.clone()),
-            sessions: AuditedSessions::new(sessions, recorder.clone()),
-            clients: AuditedClients::new(clients, recorder.clone()),
-            keys: AuditedKeys::new(Arc::new(keys), recorder),
-            store,
-            revocations,
-        })
+        let administered = Administered { users, sessions, clients, keys: Arc::new(keys) };
+        Ok(Self { administered: administered.recorded(&recorder), store, revocations })
     }
 
     /// As the gateway would, with the keys of the store.

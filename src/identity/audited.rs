@@ -6,12 +6,15 @@ mod sessions;
 
 use std::sync::Arc;
 
-pub use clients::AuditedClients;
-pub use keys::AuditedKeys;
-pub use sessions::AuditedSessions;
+use clients::AuditedClients;
+use keys::AuditedKeys;
+use sessions::AuditedSessions;
 
 use super::admin::{AdminError, UserAdmin, UserView};
+use super::clients::ClientAdmin;
 use super::import::{ImportRules, ImportedUser, Outcome};
+use super::keys::KeyAdmin;
+use super::sessions::SessionAdmin;
 use crate::clock::UnixTime;
 use crate::id::UserId;
 use crate::name::{Roles, Username};
@@ -65,20 +68,40 @@ impl Recorder {
     }
 }
 
-/// The administration of users, as one actor does it.
+/// Everything that can be administered.
 #[derive(Clone)]
-pub struct AuditedUsers {
+pub struct Administered {
+    /// The people.
+    pub users: Arc<dyn UserAdmin + Send + Sync>,
+    /// Their sessions.
+    pub sessions: Arc<dyn SessionAdmin + Send + Sync>,
+    /// The programs.
+    pub clients: Arc<dyn ClientAdmin + Send + Sync>,
+    /// The signing keys.
+    pub keys: Arc<dyn KeyAdmin + Send + Sync>,
+}
+
+impl Administered {
+    /// The same, with a record of each change.
+    #[must_use]
+    pub fn recorded(&self, recorder: &Recorder) -> Self {
+        let recorder = || recorder.clone();
+        Self {
+            users: Arc::new(AuditedUsers { users: self.users.clone(), recorder: recorder() }),
+            sessions: Arc::new(AuditedSessions::new(self.sessions.clone(), recorder())),
+            clients: Arc::new(AuditedClients::new(self.clients.clone(), recorder())),
+            keys: Arc::new(AuditedKeys::new(self.keys.clone(), recorder())),
+        }
+    }
+}
+
+/// The administration of users, as one actor does it.
+struct AuditedUsers {
     users: Arc<dyn UserAdmin + Send + Sync>,
     recorder: Recorder,
 }
 
 impl AuditedUsers {
-    /// What is done to `users` is recorded.
-    #[must_use]
-    pub fn new(users: Arc<dyn UserAdmin + Send + Sync>, recorder: Recorder) -> Self {
-        Self { users, recorder }
-    }
-
     fn event(&self, action: Action, username: &Username) -> Event {
         self.recorder.event(action, Target::User(username.clone()))
     }

@@ -15,7 +15,7 @@ mod users;
 mod works;
 
 pub use admin::{AdminError, Hashing, LocalUserAdmin, UserAdmin, UserView};
-pub use audited::{AuditedClients, AuditedKeys, AuditedSessions, AuditedUsers, Recorder};
+pub use audited::{Administered, Recorder};
 pub use clients::{ClientAdmin, ClientView, Clients, LocalClientAdmin, NewSecret, Program};
 pub use hashing::{HashPool, PoolError, Verdict};
 pub use import::{FileFormat, IfExists, ImportRules, ImportedUser, Line, LineError, Lines, Outcome};

@@ -9,16 +9,13 @@ use crate::name::{Roles, Username};
 use crate::observe::audit::{Action, Event, Target};
 
 /// The administration of clients, as one actor does it.
-#[derive(Clone)]
-pub struct AuditedClients {
+pub(super) struct AuditedClients {
     clients: Arc<dyn ClientAdmin + Send + Sync>,
     recorder: Recorder,
 }
 
 impl AuditedClients {
-    /// What is done to `clients` is recorded.
-    #[must_use]
-    pub fn new(clients: Arc<dyn ClientAdmin + Send + Sync>, recorder: Recorder) -> Self {
+    pub(super) fn new(clients: Arc<dyn ClientAdmin + Send + Sync>, recorder: Recorder) -> Self {
         Self { clients, recorder }
     }
 

@@ -8,16 +8,13 @@ use crate::identity::keys::{KeyAdmin, KeyView, Rotation};
 use crate::observe::audit::{Action, Event};
 
 /// The administration of signing keys, as one actor does it.
-#[derive(Clone)]
-pub struct AuditedKeys {
+pub(super) struct AuditedKeys {
     keys: Arc<dyn KeyAdmin + Send + Sync>,
     recorder: Recorder,
 }
 
 impl AuditedKeys {
-    /// What is done to `keys` is recorded.
-    #[must_use]
-    pub fn new(keys: Arc<dyn KeyAdmin + Send + Sync>, recorder: Recorder) -> Self {
+    pub(super) fn new(keys: Arc<dyn KeyAdmin + Send + Sync>, recorder: Recorder) -> Self {
         Self { keys, recorder }
     }
 }

@@ -10,16 +10,13 @@ use crate::name::Username;
 use crate::observe::audit::{Action, Target};
 
 /// The administration of sessions, as one actor does it.
-#[derive(Clone)]
-pub struct AuditedSessions {
+pub(super) struct AuditedSessions {
     sessions: Arc<dyn SessionAdmin + Send + Sync>,
     recorder: Recorder,
 }
 
 impl AuditedSessions {
-    /// What is done to `sessions` is recorded.
-    #[must_use]
-    pub fn new(sessions: Arc<dyn SessionAdmin + Send + Sync>, recorder: Recorder) -> Self {
+    pub(super) fn new(sessions: Arc<dyn SessionAdmin + Send + Sync>, recorder: Recorder) -> Self {
         Self { sessions, recorder }
     }
 }
