@@ -9,10 +9,11 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 
 use crate::clock;
-use crate::config::Config;
+use crate::config::{Config, Login as LoginSettings, Throttle};
 use crate::gateway::Snapshot;
 use crate::health::Health;
 use crate::identity::{KeysError, Login, Users, load_or_make};
+use crate::limit::Limits;
 use crate::oauth::Provider;
 use crate::observe::metrics::Series;
 use crate::store::Store;
@@ -35,16 +36,22 @@ pub struct Parts {
     pub control: Handle,
 }
 
-/// The snapshot of a configuration, which counts with `series`. Makes a signing key if the configured algorithm has none yet.
+/// The snapshot of a configuration, which counts with `series` and goes on with those `limits` that it has, too. Makes a signing key if the configured algorithm has none yet.
 ///
 /// # Errors
 /// [`KeysError`] when the keys cannot be read or made.
-pub fn build(config: Arc<Config>, parts: &Parts, series: Option<Arc<Series>>) -> Result<Snapshot, KeysError> {
+pub fn build(
+    config: Arc<Config>,
+    parts: &Parts,
+    series: Option<Arc<Series>>,
+    limits: Option<&Limits>,
+) -> Result<Snapshot, KeysError> {
     let token = &config.token;
     let ring = Arc::new(load_or_make(&*parts.store, token.algorithm, clock::now())?);
     let verifier = Verifier::new(ring.clone(), &token.issuer, &token.audience, token.leeway);
     let provider = Arc::new(Provider::new(&config, parts.login.clone(), ring, parts.control.clone()));
-    Ok(Snapshot::new(config, verifier, provider, parts.health.clone(), series, &parts.instance))
+    let limits = Arc::new(Limits::new(&config.limits, limits, clock::monotonic()));
+    Ok(Snapshot::new(config, verifier, provider, parts.health.clone(), series, limits, &parts.instance))
 }
 
 /// How far a reload gives way to the workers. With the greatest niceness, it would not come to an end while they are busy.
@@ -101,10 +108,16 @@ pub fn needs_restart(started: &Config, new: &Config) -> Vec<&'static str> {
         ("server.workers", started.server.workers != new.server.workers),
         ("server.max_connections", started.server.max_connections != new.server.max_connections),
         ("store", started.store != new.store),
-        ("login", started.login != new.login),
+        ("login", !differ_only_in_tries(&started.login, &new.login)),
         ("log.format", started.log.format != new.log.format),
         ("metrics.enabled", started.metrics != new.metrics),
         ("log.access", started.log.access != new.log.access),
     ];
     changed.into_iter().filter_map(|(key, changed)| changed.then_some(key)).collect()
+}
+
+/// How many tries there are, and how long the waits, changes at once.
+fn differ_only_in_tries(started: &LoginSettings, new: &LoginSettings) -> bool {
+    let throttle = Throttle { memory: started.throttle.memory, ..new.throttle };
+    LoginSettings { throttle, ..started.clone() } == *new
 }

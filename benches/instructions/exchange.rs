@@ -105,7 +105,7 @@ fn worker(directory: &TempDir, runtime: &Runtime) -> Arc<Worker> {
     let key = SigningKey::from_record(HS256.0.trim().as_bytes()).unwrap();
     let batch = Batch::new().put(Table::Keys, key.id().as_str(), key.to_record().expose());
     store.commit(batch).unwrap();
-    let snapshot = reload::build(config.clone(), &parts, Some(series)).unwrap();
+    let snapshot = reload::build(config.clone(), &parts, Some(series), None).unwrap();
     let shared = Arc::new(Shared { snapshot: ArcSwap::from_pointee(snapshot), revocations });
     let access = AccessLog::open(&config.log.access, config.log.format).unwrap().unwrap();
     let worker = Worker::new(shared, Some(access.sink()), Seat::all(1).pop()).unwrap();

@@ -112,7 +112,7 @@ impl Gateway {
         };
         let metrics = Metrics::new(&config, timed, parts.login.clone(), pool.clone()).map(Arc::new);
         let series = metrics.as_ref().map(|metrics| metrics.series(&config, None));
-        let snapshot = reload::build(config.clone(), &parts, series)?;
+        let snapshot = reload::build(config.clone(), &parts, series, None)?;
         let shared = Arc::new(Shared { snapshot: ArcSwap::from_pointee(snapshot), revocations });
 
         let (trigger, signal) = shutdown::channel();
@@ -167,9 +167,9 @@ impl Gateway {
         }
         // Before a token of a longer lifetime is issued, revocations must be remembered for as long.
         self.parts.users.revocation_retention(longest_token(&config))?;
-        let before = self.shared.snapshot.load().series.clone();
-        let series = self.metrics.as_ref().map(|metrics| metrics.series(&config, before.as_deref()));
-        let snapshot = reload::build(Arc::new(config), &self.parts, series)?;
+        let before = self.shared.snapshot.load_full();
+        let series = self.metrics.as_ref().map(|metrics| metrics.series(&config, before.series.as_deref()));
+        let snapshot = reload::build(Arc::new(config), &self.parts, series, Some(&before.buckets))?;
         reload::retire(self.shared.snapshot.swap(Arc::new(snapshot)), &self.parts.control);
         Ok(())
     }

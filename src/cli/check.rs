@@ -57,6 +57,7 @@ struct Row {
     access: String,
     target: String,
     servers: Vec<String>,
+    limits: Vec<String>,
     name: String,
 }
 
@@ -72,6 +73,11 @@ fn row(config: &Config, pattern: &Pattern, route: &Route) -> Row {
         access: rule(&route.access),
         target: upstream.map_or_else(|| "local".into(), |upstream| upstream.name.to_string()),
         servers: upstream.into_iter().flat_map(|it| it.servers.iter().map(ToString::to_string)).collect(),
+        limits: route
+            .limits
+            .iter()
+            .filter_map(|&limit| Some(config.limits.get(limit)?.name.to_string()))
+            .collect(),
         name: route.name.to_string(),
     }
 }
@@ -86,19 +92,20 @@ pub(super) fn rule(access: &Access) -> String {
 }
 
 impl Row {
-    fn cells(&self) -> [String; 6] {
+    fn cells(&self) -> [String; 7] {
         let target = if self.servers.is_empty() {
             format!("-> {}", self.target)
         } else {
             format!("-> {} ({})", self.target, self.servers.join(", "))
         };
-        [&self.host, &self.path, &self.methods, &self.access, &target, &self.name].map(Clone::clone)
+        let limits = if self.limits.is_empty() { "-".to_owned() } else { self.limits.join(",") };
+        [&self.host, &self.path, &self.methods, &self.access, &limits, &target, &self.name].map(Clone::clone)
     }
 }
 
 fn print_table(out: &mut dyn Write, routes: &[Row]) -> io::Result<()> {
-    let header = ["HOST", "PATH", "METHODS", "ACCESS", "TARGET", "NAME"].map(str::to_owned);
-    let rows: Vec<[String; 6]> = std::iter::once(header).chain(routes.iter().map(Row::cells)).collect();
+    let header = ["HOST", "PATH", "METHODS", "ACCESS", "LIMITS", "TARGET", "NAME"].map(str::to_owned);
+    let rows: Vec<[String; 7]> = std::iter::once(header).chain(routes.iter().map(Row::cells)).collect();
     table::print(out, &rows)
 }
 
@@ -109,6 +116,9 @@ mod tests {
     use super::run;
 
     const FILE: &str = r#"
+[limit.slow]
+rate = "6/m"
+per = "caller"
 [upstream.orders]
 servers = ["http://127.0.0.1:9001", "http://127.0.0.1:9002"]
 [upstream.spare]
@@ -123,6 +133,7 @@ host = "api.example.com"
 path = "/orders/*"
 methods = ["GET", "PUT"]
 roles = ["reader", "admin"]
+limits = ["slow"]
 upstream = "orders"
 "#;
 
@@ -147,18 +158,18 @@ upstream = "orders"
         let lines: Vec<&str> = out.lines().collect();
         assert_eq!(
             lines[0],
-            "HOST             PATH                                     METHODS  ACCESS              TARGET                                      NAME"
+            "HOST             PATH                                     METHODS  ACCESS              LIMITS  TARGET                                      NAME"
         );
         let at = |start: &str| lines.iter().position(|line| line.starts_with(start)).expect(start);
         assert_eq!(
             lines[at("api.example.com  /orders")],
-            "api.example.com  /orders/*                                GET,PUT  roles admin,reader  -> orders (127.0.0.1:9001, 127.0.0.1:9002)  readers"
+            "api.example.com  /orders/*                                GET,PUT  roles admin,reader  slow    -> orders (127.0.0.1:9001, 127.0.0.1:9002)  readers"
         );
         assert!(lines[at("*                /token ")].ends_with("local:token"));
         assert!(at("api.example.com  /token") < at("api.example.com  /orders"));
         assert!(at("api.example.com  /orders") < at("*                /token"));
         assert!(at("*                /token") < at("*                /* "));
-        assert_eq!(lines.last(), Some(&"warning: c.toml:4:11: upstream.spare: no route leads to it"));
+        assert_eq!(lines.last(), Some(&"warning: c.toml:7:11: upstream.spare: no route leads to it"));
     }
 
     #[test]
@@ -169,6 +180,7 @@ upstream = "orders"
         let routes = json["routes"].as_array().unwrap();
         let readers = routes.iter().find(|route| route["name"] == "readers").unwrap();
         assert_eq!(readers["servers"], serde_json::json!(["127.0.0.1:9001", "127.0.0.1:9002"]));
+        assert_eq!(readers["limits"], serde_json::json!(["slow"]));
         assert_eq!(routes.last().unwrap()["path"], "/*");
         assert_eq!(json["warnings"].as_array().unwrap().len(), 1);
     }

@@ -58,6 +58,7 @@ pub(super) struct Draft {
     forward_authorization: bool,
     max_body: u64,
     allow_encoded_slash: bool,
+    pub(super) limits: Vec<usize>,
 }
 
 impl Draft {
@@ -74,6 +75,7 @@ impl Draft {
             forward_authorization: self.forward_authorization,
             max_body: self.max_body,
             allow_encoded_slash: self.allow_encoded_slash,
+            limits: self.limits.clone(),
         }
     }
 }
@@ -92,8 +94,10 @@ pub(super) fn draft(mut fields: Fields<'_, '_, '_>, around: &Surroundings<'_>) -
     let upstream = upstream(f, around.upstreams);
     let strip_prefix = strip_prefix(f, path.as_ref());
     let forward_authorization = f.or("forward_authorization", flag, false);
-    let max_body = f.or("max_body", size(0..=MAX_BODY), around.max_body);
+    let max_body = f.or("max_body", size(0..=MAX_BODY), around.server.max_body);
     let allow_encoded_slash = f.or("allow_encoded_slash", flag, false);
+    let access = access.unwrap_or(Access::Authenticated);
+    let limits = around.limits.of_route(f, &access, &around.server.limits);
     let host_is_wrong = host.is_none() && f.has("host");
     let key = f.path().to_owned();
     fields.finish();
@@ -106,12 +110,13 @@ pub(super) fn draft(mut fields: Fields<'_, '_, '_>, around: &Surroundings<'_>) -
         path: path.span,
         name,
         pattern: Pattern::new(host.map(|host| host.value), path.value, methods?),
-        access: access.unwrap_or(Access::Authenticated),
+        access,
         upstream: upstream.unwrap_or_default(),
         strip_prefix,
         forward_authorization,
         max_body,
         allow_encoded_slash,
+        limits,
     })
 }
 

@@ -22,6 +22,7 @@ mod headers;
 mod http2;
 mod idle;
 mod jwt;
+mod limits;
 mod login;
 mod logs;
 mod metrics;
