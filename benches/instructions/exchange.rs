@@ -20,7 +20,7 @@ use portcullis::app;
 use portcullis::clock;
 use portcullis::gateway::{Shared, Worker};
 use portcullis::health::Health;
-use portcullis::identity::{Argon2Params, HashPool, Login, Users};
+use portcullis::identity::{Argon2Params, HashPool, Login, Throttle, Users};
 use portcullis::observe::AccessLog;
 use portcullis::observe::metrics::{Seat, Series};
 use portcullis::reload::{self, Parts};
@@ -92,9 +92,10 @@ fn worker(directory: &TempDir, runtime: &Runtime) -> Arc<Worker> {
     let users = Users::new(store.clone(), revocations.clone());
     let params = Argon2Params { memory_kib: 64, passes: 1, lanes: 1 };
     let pool = Arc::new(HashPool::new(1, 1, params).unwrap());
+    let throttle = Arc::new(Throttle::new(&config.login.throttle, clock::monotonic()));
     let parts = Parts {
         store: store.clone(),
-        login: Arc::new(Login::new(users.clone(), pool)),
+        login: Arc::new(Login::new(users.clone(), pool, throttle)),
         users,
         health: Arc::new(Health::new(store.clone())),
         instance: "0123abcd".to_owned(),

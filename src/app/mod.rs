@@ -20,7 +20,9 @@ use crate::config::Config;
 use crate::gateway::{Shared, Worker};
 use crate::health::{Health, Phase};
 use crate::id::{NoRandomness, fill_random};
-use crate::identity::{Argon2Params, HashPool, Hashing, KeysError, LocalUserAdmin, Login, UserError, Users};
+use crate::identity::{
+    Argon2Params, HashPool, Hashing, KeysError, LocalUserAdmin, Login, Throttle, UserError, Users,
+};
 use crate::observe::AccessLog;
 use crate::reload::{self, Parts};
 use crate::server::{self, BindError, Workers, WorkersError};
@@ -102,10 +104,11 @@ impl Gateway {
             lanes: login.argon2_lanes,
         };
         let pool = Arc::new(HashPool::new(login.permits, login.queue, params).map_err(StartError::HashPool)?);
+        let throttle = Arc::new(Throttle::new(&login.throttle, clock::monotonic()));
         let parts = Parts {
             store: store.clone(),
             users: users.clone(),
-            login: Arc::new(Login::new(users.clone(), pool.clone())),
+            login: Arc::new(Login::new(users.clone(), pool.clone(), throttle)),
             health: Arc::new(Health::new(store.clone())),
             instance: instance_name()?,
             control: Handle::current(),
@@ -169,7 +172,9 @@ impl Gateway {
         self.parts.users.revocation_retention(longest_token(&config))?;
         let before = self.shared.snapshot.load_full();
         let series = self.metrics.as_ref().map(|metrics| metrics.series(&config, before.series.as_deref()));
+        let throttle = config.login.throttle;
         let snapshot = reload::build(Arc::new(config), &self.parts, series, Some(&before.buckets))?;
+        self.parts.login.throttle().adopt(&throttle);
         reload::retire(self.shared.snapshot.swap(Arc::new(snapshot)), &self.parts.control);
         Ok(())
     }

@@ -5,6 +5,7 @@ mod hashing;
 mod keys;
 mod login;
 mod password;
+mod throttle;
 mod users;
 
 pub use admin::{AdminError, Hashing, LocalUserAdmin, UserAdmin, UserView};
@@ -15,4 +16,5 @@ pub use password::{
     Argon2Params, HashError, MAX_PASSWORD_BYTES, MIN_PASSWORD_CHARACTERS, PasswordHash, WeakPassword,
     Workspace, check_new_password, hash, needs_rehash,
 };
+pub use throttle::{Attempt, Claim, Credential, Throttle, Throttled};
 pub use users::{User, UserError, Users};

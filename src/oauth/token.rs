@@ -16,6 +16,7 @@ use crate::id::SessionId;
 use crate::identity::{LoginError, User};
 use crate::inbound::Inbound;
 use crate::message::{Fields, Response};
+use crate::peer::ClientIp;
 use crate::reject::Reject;
 use crate::token::Subject;
 
@@ -54,7 +55,7 @@ pub async fn token(
             Reject::BodyBroken
         }
     })?;
-    Ok(match grant(inbound.headers(), &body, provider).await {
+    Ok(match grant(inbound.headers(), inbound.client(), &body, provider).await {
         Ok(response) => response,
         Err(error) => error.response().map(ResponseBody::full),
     })
@@ -62,6 +63,7 @@ pub async fn token(
 
 async fn grant(
     headers: &Fields,
+    client: ClientIp,
     body: &[u8],
     provider: &Provider,
 ) -> Result<Response<ResponseBody>, OAuthError> {
@@ -74,10 +76,13 @@ async fn grant(
     let password = request.password.ok_or_else(|| missing("password"))?;
     let login = provider.login.clone();
     // The login runs to its end on the control plane, whether or not this client still waits for it.
-    let task = provider.control.spawn(async move { login.with_password(&username, password).await });
+    let now = clock::monotonic();
+    let task =
+        provider.control.spawn(async move { login.with_password(&username, password, client, now).await });
     match task.await {
         Ok(Ok(user)) => success(&user, request.scope.is_some(), provider),
         Ok(Err(LoginError::BadCredentials)) => Err(OAuthError::InvalidGrant),
+        Ok(Err(LoginError::Throttled(wait))) => Err(OAuthError::Throttled(wait)),
         Ok(Err(LoginError::Busy | LoginError::Stopped)) => Err(OAuthError::Busy(RETRY_AFTER)),
         Ok(Err(error)) => Err(internal(&error)),
         Err(error) => Err(internal(&error)),

@@ -31,6 +31,7 @@ mod pass;
 mod path;
 mod proxying;
 mod revocation;
+mod throttling;
 mod upstream_wire;
 mod upstreams;
 mod users_cli;
