@@ -45,6 +45,7 @@ pub mod digits;
 pub mod http1;
 pub mod id;
 pub mod interim;
+pub mod limit;
 pub mod message;
 pub mod name;
 pub mod peer;

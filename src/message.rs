@@ -145,6 +145,11 @@ impl Fields {
         Self(Vec::with_capacity(capacity))
     }
 
+    /// Adds the fields of another list at the end.
+    pub fn append(&mut self, mut others: Self) {
+        self.0.append(&mut others.0);
+    }
+
     /// Adds a field at the end.
     pub fn push(&mut self, name: HeaderName, value: HeaderValue) {
         self.0.push((name, value));

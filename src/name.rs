@@ -133,6 +133,11 @@ name_type! {
     UpstreamName, "an upstream name", 64, "._-"
 }
 
+name_type! {
+    /// The name of a limit: `[limit.NAME]`.
+    LimitName, "a limit name", 64, "._-"
+}
+
 impl Username {
     /// The form in which usernames compare: ASCII lower case. The alphabet is ASCII, so that is all the folding there is.
     #[must_use]

@@ -9,10 +9,11 @@ use std::time::Duration;
 use tokio::runtime::Handle;
 
 use crate::clock;
-use crate::config::Config;
+use crate::config::{Config, Login as LoginSettings, Throttle};
 use crate::gateway::Snapshot;
 use crate::health::Health;
 use crate::identity::{Clients, KeyPolicy, Keys, KeysError, Login, Sessions, Users};
+use crate::limit::Limits;
 use crate::oauth::Provider;
 use crate::observe::audit::Audit;
 use crate::observe::metrics::Series;
@@ -39,13 +40,19 @@ pub struct Parts {
     pub control: Handle,
 }
 
-/// The snapshot of a configuration, which counts with `series`. First the signing keys follow what the configuration wants of them.
+/// The snapshot of a configuration, which counts with `series` and goes on with those `limits` that it has, too. First the signing keys
+/// follow what the configuration wants of them.
 ///
 /// # Errors
 /// [`KeysError`] when the keys cannot be made or written.
-pub fn build(config: Arc<Config>, parts: &Parts, series: Option<Arc<Series>>) -> Result<Snapshot, KeysError> {
+pub fn build(
+    config: Arc<Config>,
+    parts: &Parts,
+    series: Option<Arc<Series>>,
+    limits: Option<&Limits>,
+) -> Result<Snapshot, KeysError> {
     let ring = parts.keys.settle(&KeyPolicy::from(&config.token), clock::moment())?;
-    Ok(build_with(config, parts, ring, series))
+    Ok(build_with(config, parts, ring, series, limits))
 }
 
 /// The snapshot of a configuration with these keys.
@@ -55,6 +62,7 @@ pub fn build_with(
     parts: &Parts,
     ring: Arc<KeyRing>,
     series: Option<Arc<Series>>,
+    limits: Option<&Limits>,
 ) -> Snapshot {
     let token = &config.token;
     let verifier = Verifier::new(ring.clone(), &token.issuer, &token.audience, token.leeway);
@@ -67,7 +75,8 @@ pub fn build_with(
         ring,
         parts.control.clone(),
     ));
-    Snapshot::new(config, verifier, provider, parts.health.clone(), series, &parts.instance)
+    let limits = Arc::new(Limits::new(&config.limits, limits, clock::monotonic()));
+    Snapshot::new(config, verifier, provider, parts.health.clone(), series, limits, &parts.instance)
 }
 
 /// How far a reload gives way to the workers. With the greatest niceness, it would not come to an end while they are busy.
@@ -125,10 +134,16 @@ pub fn needs_restart(started: &Config, new: &Config) -> Vec<&'static str> {
         ("server.max_connections", started.server.max_connections != new.server.max_connections),
         ("store", started.store != new.store),
         ("audit", started.audit != new.audit),
-        ("login", started.login != new.login),
+        ("login", !differ_only_in_tries(&started.login, &new.login)),
         ("log.format", started.log.format != new.log.format),
         ("metrics.enabled", started.metrics != new.metrics),
         ("log.access", started.log.access != new.log.access),
     ];
     changed.into_iter().filter_map(|(key, changed)| changed.then_some(key)).collect()
+}
+
+/// How many tries there are, and how long the waits, changes at once.
+fn differ_only_in_tries(started: &LoginSettings, new: &LoginSettings) -> bool {
+    let throttle = Throttle { memory: started.throttle.memory, ..new.throttle };
+    LoginSettings { throttle, ..started.clone() } == *new
 }

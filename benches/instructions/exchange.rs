@@ -20,7 +20,7 @@ use portcullis::app;
 use portcullis::clock;
 use portcullis::gateway::{Shared, Worker};
 use portcullis::health::Health;
-use portcullis::identity::{Argon2Params, HashPool, Login, Sessions, Users};
+use portcullis::identity::{Argon2Params, HashPool, Login, Sessions, Throttle, Users};
 use portcullis::observe::AccessLog;
 use portcullis::observe::audit::Audit;
 use portcullis::observe::metrics::{Seat, Series};
@@ -99,10 +99,11 @@ fn worker(directory: &TempDir, runtime: &Runtime) -> Arc<Worker> {
     let record = HS256.0.trim().as_bytes();
     let id = KeyRecord::read(record).unwrap().id().as_str().to_owned();
     store.commit(Batch::new().put(Table::Keys, id, record)).unwrap();
+    let throttle = Arc::new(Throttle::new(&config.login.throttle, clock::monotonic()));
     let parts = Parts {
         sessions,
         keys: Arc::new(app::open_keys(&config, store.clone()).unwrap()),
-        login: Arc::new(Login::new(users.clone(), pool)),
+        login: Arc::new(Login::new(users.clone(), pool, throttle)),
         users,
         health: Arc::new(Health::new(store.clone(), audit.clone())),
         audit,
@@ -110,7 +111,7 @@ fn worker(directory: &TempDir, runtime: &Runtime) -> Arc<Worker> {
         control: runtime.handle().clone(),
     };
     let series = Arc::new(Series::new(clock::monotonic(), 1, &config, None));
-    let snapshot = reload::build(config.clone(), &parts, Some(series)).unwrap();
+    let snapshot = reload::build(config.clone(), &parts, Some(series), None).unwrap();
     let shared = Arc::new(Shared { snapshot: ArcSwap::from_pointee(snapshot), revocations });
     let access = AccessLog::open(&config.log.access, config.log.format).unwrap().unwrap();
     let worker = Worker::new(shared, Some(access.sink()), Seat::all(1).pop()).unwrap();

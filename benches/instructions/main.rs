@@ -17,6 +17,7 @@
 mod config;
 mod exchange;
 mod heads;
+mod limits;
 mod records;
 mod routes;
 mod tokens;
@@ -24,6 +25,7 @@ mod tokens;
 use exchange::whole;
 use gungraun::{Callgrind, LibraryBenchmarkConfig, main};
 use heads::head;
+use limits::limit;
 use records::record;
 use routes::route;
 use tokens::token;
@@ -32,5 +34,5 @@ main!(
     // Only the count is wanted, and the simulation of caches takes twice as long. What other threads do is in files of their own.
     config = LibraryBenchmarkConfig::default()
         .tool(Callgrind::with_args(["--cache-sim=no", "--separate-threads=yes"])),
-    library_benchmark_groups = [route, head, token, record, whole]
+    library_benchmark_groups = [route, head, token, record, limit, whole]
 );

@@ -25,8 +25,8 @@ use crate::health::{Health, Phase};
 use crate::id::{NoRandomness, fill_random};
 use crate::identity::{
     self, Administered, Argon2Params, HashPool, Hashing, KeyPolicy, Keys, KeysError, Lifetimes,
-    LocalClientAdmin, LocalSessionAdmin, LocalUserAdmin, Login, SessionError, Sessions, UserError, Users,
-    restore_works,
+    LocalClientAdmin, LocalSessionAdmin, LocalUserAdmin, Login, SessionError, Sessions, Throttle, UserError,
+    Users, restore_works,
 };
 use crate::observe::AccessLog;
 use crate::observe::audit::{Action, Audit, AuditError, Event, Target};
@@ -119,10 +119,11 @@ impl Gateway {
         };
         let pool = Arc::new(HashPool::new(login.permits, login.queue, params).map_err(StartError::HashPool)?);
         restore_works(&users, &pool)?;
+        let throttle = Arc::new(Throttle::new(&login.throttle, clock::monotonic()));
         let parts = Parts {
             users: users.clone(),
             keys: Arc::new(open_keys(&config, store.clone())?),
-            login: Arc::new(Login::new(users.clone(), pool.clone())),
+            login: Arc::new(Login::new(users.clone(), pool.clone(), throttle)),
             sessions: Sessions::open(store.clone(), users.clone())?,
             audit: audit.clone(),
             health: Arc::new(Health::new(store.clone(), audit.clone())),
@@ -131,7 +132,7 @@ impl Gateway {
         };
         let metrics = Metrics::new(&config, timed, &parts, pool.clone()).map(Arc::new);
         let series = metrics.as_ref().map(|metrics| metrics.series(&config, None));
-        let snapshot = reload::build(config.clone(), &parts, series)?;
+        let snapshot = reload::build(config.clone(), &parts, series, None)?;
         let shared = Arc::new(Shared { snapshot: ArcSwap::from_pointee(snapshot), revocations });
 
         let (trigger, signal) = shutdown::channel();

@@ -44,11 +44,14 @@ impl Publisher {
     /// Puts another configuration in force.
     pub(super) fn reload(&self, config: Config, metrics: Option<&Metrics>) -> Result<(), StartError> {
         let _turn = self.turn();
-        let before = self.shared.snapshot.load().series.clone();
-        let series = metrics.map(|metrics| metrics.series(&config, before.as_deref()));
-        let snapshot = reload::build(Arc::new(config), &self.parts, series)?;
+        let before = self.shared.snapshot.load_full();
+        let series = metrics.map(|metrics| metrics.series(&config, before.series.as_deref()));
+        let throttle = config.login.throttle;
+        let snapshot = reload::build(Arc::new(config), &self.parts, series, Some(&before.buckets))?;
+        drop(before);
         let event = Event::success(Action::ConfigReload, clock::now()).on(configuration(&snapshot));
         self.parts.audit.record_blocking(event)?;
+        self.parts.login.throttle().adopt(&throttle);
         reload::retire(self.shared.snapshot.swap(Arc::new(snapshot)), &self.parts.control);
         self.sooner.notify_one();
         Ok(())
@@ -70,7 +73,7 @@ impl Publisher {
         let ring = self.parts.keys.ring().ok_or(KeysError::None)?;
         if ring.id() != snapshot.verifier.ring().id() {
             let (config, series) = (snapshot.config.clone(), snapshot.series.clone());
-            let renewed = reload::build_with(config, &self.parts, ring, series);
+            let renewed = reload::build_with(config, &self.parts, ring, series, Some(&snapshot.buckets));
             drop(snapshot);
             reload::retire(self.shared.snapshot.swap(Arc::new(renewed)), &self.parts.control);
         }

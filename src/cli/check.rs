@@ -58,6 +58,7 @@ struct Row {
     outlive_token: bool,
     target: String,
     servers: Vec<String>,
+    limits: Vec<String>,
     name: String,
 }
 
@@ -74,6 +75,11 @@ fn row(config: &Config, pattern: &Pattern, route: &Route) -> Row {
         outlive_token: route.outlive_token,
         target: upstream.map_or_else(|| "local".into(), |upstream| upstream.name.to_string()),
         servers: upstream.into_iter().flat_map(|it| it.servers.iter().map(ToString::to_string)).collect(),
+        limits: route
+            .limits
+            .iter()
+            .filter_map(|&limit| Some(config.limits.get(limit)?.name.to_string()))
+            .collect(),
         name: route.name.to_string(),
     }
 }
@@ -93,20 +99,21 @@ pub(super) fn with_duration(access: &str, outlives_token: bool) -> String {
 }
 
 impl Row {
-    fn cells(&self) -> [String; 6] {
+    fn cells(&self) -> [String; 7] {
         let target = if self.servers.is_empty() {
             format!("-> {}", self.target)
         } else {
             format!("-> {} ({})", self.target, self.servers.join(", "))
         };
         let access = with_duration(&self.access, self.outlive_token);
-        [&self.host, &self.path, &self.methods, &access, &target, &self.name].map(Clone::clone)
+        let limits = if self.limits.is_empty() { "-".to_owned() } else { self.limits.join(",") };
+        [&self.host, &self.path, &self.methods, &access, &limits, &target, &self.name].map(Clone::clone)
     }
 }
 
 fn print_table(out: &mut dyn Write, routes: &[Row]) -> io::Result<()> {
-    let header = ["HOST", "PATH", "METHODS", "ACCESS", "TARGET", "NAME"].map(str::to_owned);
-    let rows: Vec<[String; 6]> = std::iter::once(header).chain(routes.iter().map(Row::cells)).collect();
+    let header = ["HOST", "PATH", "METHODS", "ACCESS", "LIMITS", "TARGET", "NAME"].map(str::to_owned);
+    let rows: Vec<[String; 7]> = std::iter::once(header).chain(routes.iter().map(Row::cells)).collect();
     table::print(out, &rows)
 }
 
@@ -117,6 +124,9 @@ mod tests {
     use super::run;
 
     const FILE: &str = r#"
+[limit.slow]
+rate = "6/m"
+per = "caller"
 [upstream.orders]
 servers = ["http://127.0.0.1:9001", "http://127.0.0.1:9002"]
 [upstream.spare]
@@ -131,6 +141,7 @@ host = "api.example.com"
 path = "/orders/*"
 methods = ["GET", "PUT"]
 roles = ["reader", "admin"]
+limits = ["slow"]
 upstream = "orders"
 "#;
 
@@ -155,18 +166,18 @@ upstream = "orders"
         let lines: Vec<&str> = out.lines().collect();
         assert_eq!(
             lines[0],
-            "HOST             PATH                                     METHODS  ACCESS              TARGET                                      NAME"
+            "HOST             PATH                                     METHODS  ACCESS              LIMITS  TARGET                                      NAME"
         );
         let at = |start: &str| lines.iter().position(|line| line.starts_with(start)).expect(start);
         assert_eq!(
             lines[at("api.example.com  /orders")],
-            "api.example.com  /orders/*                                GET,PUT  roles admin,reader  -> orders (127.0.0.1:9001, 127.0.0.1:9002)  readers"
+            "api.example.com  /orders/*                                GET,PUT  roles admin,reader  slow    -> orders (127.0.0.1:9001, 127.0.0.1:9002)  readers"
         );
         assert!(lines[at("*                /token ")].ends_with("local:token"));
         assert!(at("api.example.com  /token") < at("api.example.com  /orders"));
         assert!(at("api.example.com  /orders") < at("*                /token"));
         assert!(at("*                /token") < at("*                /* "));
-        assert_eq!(lines.last(), Some(&"warning: c.toml:4:11: upstream.spare: no route leads to it"));
+        assert_eq!(lines.last(), Some(&"warning: c.toml:7:11: upstream.spare: no route leads to it"));
     }
 
     #[test]
@@ -177,6 +188,7 @@ upstream = "orders"
         let routes = json["routes"].as_array().unwrap();
         let readers = routes.iter().find(|route| route["name"] == "readers").unwrap();
         assert_eq!(readers["servers"], serde_json::json!(["127.0.0.1:9001", "127.0.0.1:9002"]));
+        assert_eq!(readers["limits"], serde_json::json!(["slow"]));
         assert_eq!(routes.last().unwrap()["path"], "/*");
         assert_eq!(json["warnings"].as_array().unwrap().len(), 1);
     }

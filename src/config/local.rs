@@ -9,6 +9,7 @@ use crate::route::{Access, Host, Methods, PathPattern, Pattern};
 
 use super::diagnostics::{Kind, Problem, Problems};
 use super::reader::{Fault, Given};
+use super::routes::Surroundings;
 use super::settings::{Endpoint, Route, Target};
 
 /// Bytes of a request body that a local endpoint reads at most: their requests are a few fields.
@@ -77,10 +78,15 @@ impl LocalPaths {
 
     /// The entries of the route table: for any host, and for each host that a route names, since a route with a host
     /// wins over one without.
-    pub(super) fn routes(&self, hosts: &BTreeSet<Host>, problems: &mut Problems) -> Vec<(Pattern, Route)> {
+    pub(super) fn routes(
+        &self,
+        hosts: &BTreeSet<Host>,
+        around: &Surroundings<'_>,
+        problems: &mut Problems,
+    ) -> Vec<(Pattern, Route)> {
         let mut entries = Vec::with_capacity(Endpoint::ALL.len() * (1 + hosts.len()));
         for endpoint in Endpoint::ALL {
-            let route = match self.route(endpoint) {
+            let route = match self.route(endpoint, around) {
                 Ok(route) => route,
                 Err(message) => {
                     problems.error(Problem::new(Kind::Whole, "server", message));
@@ -97,7 +103,7 @@ impl LocalPaths {
     }
 
     /// The entry for any host.
-    fn route(&self, endpoint: Endpoint) -> Result<Route, String> {
+    fn route(&self, endpoint: Endpoint, around: &Surroundings<'_>) -> Result<Route, String> {
         let path = PathPattern::parse(&self.path(endpoint)).map_err(|error| error.to_string())?;
         let methods = Methods::of(vec![endpoint.method()]).map_err(|error| error.to_string())?;
         let name = format!("{NAME_PREFIX}{}", endpoint.name());
@@ -112,6 +118,11 @@ impl LocalPaths {
             max_body: MAX_BODY,
             allow_encoded_slash: false,
             outlive_token: false,
+            limits: match endpoint {
+                // Probes come from few addresses, and what they are told must not depend on who else asks.
+                Endpoint::Health | Endpoint::Ready => Vec::new(),
+                _ => around.limits.fitting(&around.server.limits, &endpoint.access()),
+            },
         })
     }
 

@@ -7,6 +7,7 @@
 
 mod diagnostics;
 mod find;
+mod limits;
 mod local;
 mod reader;
 mod route;
@@ -30,17 +31,29 @@ use reader::{Fields, bare};
 
 pub use diagnostics::Diagnostics;
 pub use find::{NotFound, find_file};
+pub use limits::{Limit, Per, Rate};
 pub use settings::{
     AccessLog, Algorithm, Audit, Config, Endpoint, IdentityHeaders, Log, LogFormat, Login, Metrics, Route,
-    Server, Store, Target, Token, Upstream,
+    Server, Store, Target, Throttle, Token, Upstream,
 };
 
 /// A configuration of a megabyte has thousands of routes; a greater file is not one.
 const MAX_FILE: u64 = 4 << 20;
 
 /// The tables of this version.
-const TABLES: [&str; 10] =
-    ["server", "store", "token", "login", "identity_headers", "log", "audit", "metrics", "upstream", "route"];
+const TABLES: [&str; 11] = [
+    "server",
+    "store",
+    "token",
+    "login",
+    "identity_headers",
+    "log",
+    "audit",
+    "metrics",
+    "limit",
+    "upstream",
+    "route",
+];
 
 /// Tables that the design has and this version does not.
 const LATER: [&str; 4] = ["tls", "admin", "trace", "issuer"];
@@ -110,7 +123,8 @@ fn read(text: &str, machine: &Machine, problems: &mut Problems) -> Option<Config
             Fields::of($name, $name.into(), table($name), problems)
         };
     }
-    let (server, local) = sections::server(fields!("server"), machine.cores);
+    let limits = limits::read(table("limit"), problems);
+    let (server, local) = sections::server(fields!("server"), machine.cores, &limits);
     let store = sections::store(fields!("store"), &machine.base);
     let token = sections::token(fields!("token"), &server.listen);
     let login = sections::login(fields!("login"), machine.cores);
@@ -120,9 +134,10 @@ fn read(text: &str, machine: &Machine, problems: &mut Problems) -> Option<Config
     let metrics = sections::metrics(fields!("metrics"));
     local.check(problems);
     let upstreams = upstreams::read(table("upstream"), problems);
-    let around = routes::Surroundings { upstreams: &upstreams, local: &local, max_body: server.max_body };
+    let around =
+        routes::Surroundings { upstreams: &upstreams, limits: &limits, local: &local, server: &server };
     let routes = routes::read(table("route"), &around, problems)?;
-    let (upstreams, warnings) = (upstreams.list, Vec::new());
+    let (limits, upstreams, warnings) = (limits.list, upstreams.list, Vec::new());
     Some(Config {
         server,
         store,
@@ -132,6 +147,7 @@ fn read(text: &str, machine: &Machine, problems: &mut Problems) -> Option<Config
         log,
         audit,
         metrics,
+        limits,
         upstreams,
         routes,
         warnings,

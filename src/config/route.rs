@@ -59,6 +59,7 @@ pub(super) struct Draft {
     max_body: u64,
     allow_encoded_slash: bool,
     outlive_token: bool,
+    pub(super) limits: Vec<usize>,
 }
 
 impl Draft {
@@ -76,6 +77,7 @@ impl Draft {
             max_body: self.max_body,
             allow_encoded_slash: self.allow_encoded_slash,
             outlive_token: self.outlive_token,
+            limits: self.limits.clone(),
         }
     }
 }
@@ -94,9 +96,11 @@ pub(super) fn draft(mut fields: Fields<'_, '_, '_>, around: &Surroundings<'_>) -
     let upstream = upstream(f, around.upstreams);
     let strip_prefix = strip_prefix(f, path.as_ref());
     let forward_authorization = f.or("forward_authorization", flag, false);
-    let max_body = f.or("max_body", size(0..=MAX_BODY), around.max_body);
+    let max_body = f.or("max_body", size(0..=MAX_BODY), around.server.max_body);
     let allow_encoded_slash = f.or("allow_encoded_slash", flag, false);
     let outlive_token = f.or("outlive_token", flag, false);
+    let access = access.unwrap_or(Access::Authenticated);
+    let limits = around.limits.of_route(f, &access, &around.server.limits);
     let host_is_wrong = host.is_none() && f.has("host");
     let key = f.path().to_owned();
     fields.finish();
@@ -109,13 +113,14 @@ pub(super) fn draft(mut fields: Fields<'_, '_, '_>, around: &Surroundings<'_>) -
         path: path.span,
         name,
         pattern: Pattern::new(host.map(|host| host.value), path.value, methods?),
-        access: access.unwrap_or(Access::Authenticated),
+        access,
         upstream: upstream.unwrap_or_default(),
         strip_prefix,
         forward_authorization,
         max_body,
         allow_encoded_slash,
         outlive_token,
+        limits,
     })
 }
 

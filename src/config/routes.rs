@@ -11,19 +11,21 @@ use crate::name::RouteName;
 use crate::route::{Host, Pattern, Table};
 
 use super::diagnostics::{Kind, Problem, Problems};
+use super::limits::Limits;
 use super::local::LocalPaths;
 use super::reader::{Fields, describe};
 use super::route::{Draft, draft};
-use super::settings::Route;
+use super::settings::{Route, Server};
 use super::upstreams::Upstreams;
 
 /// What the routes are checked against.
 #[derive(Debug)]
 pub(super) struct Surroundings<'a> {
     pub(super) upstreams: &'a Upstreams,
+    pub(super) limits: &'a Limits,
     pub(super) local: &'a LocalPaths,
-    /// `server.max_body`, for routes that say nothing.
-    pub(super) max_body: u64,
+    /// Its `max_body` and `limits` are for routes that say nothing.
+    pub(super) server: &'a Server,
 }
 
 /// Reads all routes and builds the table, local endpoints included. `None`, with an error recorded, when routes match
@@ -41,10 +43,12 @@ pub(super) fn read(
         check_shadow(draft, around.local, problems);
     }
     warn_of_idle(&drafts, around.upstreams, problems);
+    let limits = drafts.iter().flat_map(|draft| &draft.limits).chain(&around.server.limits);
+    around.limits.warn_of_idle(&limits.copied().collect(), problems);
     let names = names(&drafts, problems);
     let hosts: BTreeSet<Host> = drafts.iter().filter_map(|draft| draft.pattern.host().cloned()).collect();
     let routes = drafts.iter().zip(names).map(|(draft, name)| (draft.pattern.clone(), draft.route(name)));
-    let entries = routes.chain(around.local.routes(&hosts, problems)).collect();
+    let entries = routes.chain(around.local.routes(&hosts, around, problems)).collect();
     let conflicts = match Table::build(entries) {
         Ok(table) => return Some(table.map(|index, route| Arc::new(Route { index, ..route }))),
         Err(conflicts) => conflicts,

@@ -11,11 +11,13 @@ use std::time::Duration;
 use http::HeaderName;
 
 use super::diagnostics::{Kind, Problem};
+use super::limits::Limits;
 use super::local::{LocalPaths, local_path};
 use super::reader::{Fields, Given, List};
 use super::rule::{count, flag, off_or, one_of, parsed, secret, size, time};
 use super::settings::{
-    AccessLog, Algorithm, Audit, IdentityHeaders, Log, LogFormat, Login, Metrics, Server, Store, Token,
+    AccessLog, Algorithm, Audit, IdentityHeaders, Log, LogFormat, Login, Metrics, Server, Store, Throttle,
+    Token,
 };
 use super::text::{self, Issuer};
 use super::unit::Bytes;
@@ -44,7 +46,7 @@ const fn days(days: u64) -> Duration {
 }
 
 /// `[server]`, and where its paths stand. `cores` is what `workers = 0` means.
-pub(super) fn server(mut fields: Fields<'_, '_, '_>, cores: usize) -> (Server, LocalPaths) {
+pub(super) fn server(mut fields: Fields<'_, '_, '_>, cores: usize, limits: &Limits) -> (Server, LocalPaths) {
     let f = &mut fields;
     let paths = LocalPaths {
         token: f.given("token_path", parsed("a path", local_path), "/token".into()),
@@ -68,6 +70,7 @@ pub(super) fn server(mut fields: Fields<'_, '_, '_>, cores: usize) -> (Server, L
         max_headers: f.or("max_headers", count(8..=1000), 100),
         max_uri_size: target.value,
         max_body: f.or("max_body", size(0..=MAX_BODY), 10 * MIB),
+        limits: limits.named(f).unwrap_or_default(),
         max_streams: f.or("max_streams", count(1..=10_000), 100),
         header_timeout: f.or("header_timeout", time(TENTH..=secs(600)), secs(10)),
         body_timeout: f.or("body_timeout", time(TENTH..=HOUR), secs(30)),
@@ -135,10 +138,31 @@ pub(super) fn login(mut fields: Fields<'_, '_, '_>, cores: usize) -> Login {
         argon2_lanes: lanes.value,
         permits: if permits == 0 { (cores / 2).max(1) } else { permits },
         queue: fields.or("queue", count(0..=100_000), 64),
+        throttle: throttle(&mut fields),
     };
     check_memory(&mut fields, &memory, &lanes);
     fields.finish();
     login
+}
+
+/// The keys of `[login]` that slow guessing down.
+fn throttle(fields: &mut Fields<'_, '_, '_>) -> Throttle {
+    let first_delay = fields.given("first_delay", time(TENTH..=HOUR), secs(1));
+    let max_delay = fields.given("max_delay", time(secs(1)..=HOUR), secs(60));
+    if first_delay.value > max_delay.value {
+        let problem = Problem::new(Kind::Whole, fields.key("first_delay"), "is longer than login.max_delay");
+        let (here, there) = (first_delay.span.clone().or(max_delay.span.clone()), max_delay.span);
+        fields
+            .problems
+            .error(problem.at(here).also(there.filter(|_| first_delay.span.is_some()), "the longest"));
+    }
+    Throttle {
+        quick_tries: fields.or("quick_tries", count(1..=1_000_000), 5),
+        address_quick_tries: fields.or("address_quick_tries", count(1..=1_000_000), 50),
+        first_delay: first_delay.value,
+        max_delay: max_delay.value,
+        memory: fields.or("throttle_memory", size(64 * KIB..=4 * GIB), 8 * MIB),
+    }
 }
 
 /// `[identity_headers]`

@@ -9,6 +9,7 @@ use http::HeaderName;
 use http::uri::Authority;
 use ipnet::IpNet;
 
+use super::limits::Limit;
 use crate::name::{RouteName, UpstreamName};
 use crate::route::{Access, Pattern, Table};
 use crate::secret::SecretSource;
@@ -32,6 +33,8 @@ pub struct Config {
     pub audit: Audit,
     /// `[metrics]`
     pub metrics: Metrics,
+    /// `[limit.NAME]`, in the order of their names. Where limits are named, it is by their positions in this list.
+    pub limits: Vec<Limit>,
     /// `[upstream.NAME]`, in the order of their names. A [`Target::Upstream`] is an index into this list.
     pub upstreams: Vec<Upstream>,
     /// `[[route]]` and the local endpoints, ready to be searched.
@@ -67,6 +70,8 @@ pub struct Server {
     pub max_uri_size: usize,
     /// Bytes of a request body, unless the route says otherwise.
     pub max_body: u64,
+    /// Of routes that name no limits, and of requests without a route.
+    pub limits: Vec<usize>,
     /// Concurrent HTTP/2 streams of one connection.
     pub max_streams: u32,
     /// From the first byte of a request to the end of its head.
@@ -163,6 +168,23 @@ pub struct Login {
     pub permits: usize,
     /// Logins that may wait for a permit; one more is answered 503.
     pub queue: usize,
+    /// What slows guessing down.
+    pub throttle: Throttle,
+}
+
+/// The part of `[login]` that slows guessing down.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Throttle {
+    /// Tries without a wait, for one username from one address.
+    pub quick_tries: u32,
+    /// Failed tries without a wait, for all usernames from one address.
+    pub address_quick_tries: u32,
+    /// The wait behind the last quick try; it doubles with each further one.
+    pub first_delay: Duration,
+    /// The longest wait between two tries, and the time after which one try is forgotten.
+    pub max_delay: Duration,
+    /// Bytes of the counters (`throttle_memory` in the file).
+    pub memory: u64,
 }
 
 /// `[identity_headers]`
@@ -264,6 +286,8 @@ pub struct Route {
     pub allow_encoded_slash: bool,
     /// Whether a WebSocket or a long response goes on when the token that let it in expires. A revocation ends it all the same.
     pub outlive_token: bool,
+    /// How often it may be asked, by positions in [`Config::limits`].
+    pub limits: Vec<usize>,
 }
 
 /// Who answers a request.

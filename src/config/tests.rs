@@ -2,6 +2,7 @@
 
 mod errors;
 mod example;
+mod limits;
 mod roundtrip;
 mod routes;
 mod values;
@@ -57,6 +58,7 @@ fn assert_same(a: &Config, b: &Config) {
     assert_eq!(a.log, b.log);
     assert_eq!(a.audit, b.audit);
     assert_eq!(a.metrics, b.metrics);
+    assert_eq!(a.limits, b.limits);
     assert_eq!(a.upstreams, b.upstreams);
     assert_eq!(a.routes.iter().collect::<Vec<_>>(), b.routes.iter().collect::<Vec<_>>());
 }

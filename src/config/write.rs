@@ -3,9 +3,11 @@
 use std::fmt::{self, Display, Formatter};
 use std::path::Path;
 
+use crate::name::LimitName;
 use crate::route::Access;
 use crate::secret::SecretSource;
 
+use super::limits::Limit;
 use super::reader::bare;
 use super::settings::{
     AccessLog, Audit, Config, Log, LogFormat, Login, Route, Server, Store, Target, Token, Upstream,
@@ -16,7 +18,7 @@ use super::unit::{Bytes, Span};
 /// they are implied.
 impl Display for Config {
     fn fmt(&self, f: &mut Formatter<'_>) -> fmt::Result {
-        server(f, &self.server)?;
+        server(f, &self.server, &self.limits)?;
         store(f, &self.store)?;
         token(f, &self.token)?;
         login(f, &self.login)?;
@@ -27,20 +29,23 @@ impl Display for Config {
         audit(f, &self.audit)?;
         writeln!(f, "\n[metrics]")?;
         writeln!(f, "enabled = {}", self.metrics.enabled)?;
+        for item in &self.limits {
+            limit(f, item)?;
+        }
         for item in &self.upstreams {
             upstream(f, item)?;
         }
         for (_, item) in self.routes.iter() {
             if let Target::Upstream(index) = item.target {
                 let name = self.upstreams.get(index).map_or("", |upstream| upstream.name.as_str());
-                route(f, item, name)?;
+                route(f, item, name, &self.limits)?;
             }
         }
         Ok(())
     }
 }
 
-fn server(f: &mut Formatter<'_>, it: &Server) -> fmt::Result {
+fn server(f: &mut Formatter<'_>, it: &Server, limits: &[Limit]) -> fmt::Result {
     writeln!(f, "[server]")?;
     writeln!(f, "listen = {}", array(&it.listen))?;
     writeln!(f, "workers = {}", it.workers)?;
@@ -54,6 +59,7 @@ fn server(f: &mut Formatter<'_>, it: &Server) -> fmt::Result {
     writeln!(f, "max_headers = {}", it.max_headers)?;
     writeln!(f, "max_uri_size = {}", text(&Bytes(it.max_uri_size as u64)))?;
     writeln!(f, "max_body = {}", text(&Bytes(it.max_body)))?;
+    writeln!(f, "limits = {}", array(names(&it.limits, limits)))?;
     writeln!(f, "max_streams = {}", it.max_streams)?;
     writeln!(f, "header_timeout = {}", text(&Span(it.header_timeout)))?;
     writeln!(f, "body_timeout = {}", text(&Span(it.body_timeout)))?;
@@ -101,7 +107,12 @@ fn login(f: &mut Formatter<'_>, it: &Login) -> fmt::Result {
     writeln!(f, "passes = {}", it.argon2_passes)?;
     writeln!(f, "lanes = {}", it.argon2_lanes)?;
     writeln!(f, "permits = {}", it.permits)?;
-    writeln!(f, "queue = {}", it.queue)
+    writeln!(f, "queue = {}", it.queue)?;
+    writeln!(f, "quick_tries = {}", it.throttle.quick_tries)?;
+    writeln!(f, "address_quick_tries = {}", it.throttle.address_quick_tries)?;
+    writeln!(f, "first_delay = {}", text(&Span(it.throttle.first_delay)))?;
+    writeln!(f, "max_delay = {}", text(&Span(it.throttle.max_delay)))?;
+    writeln!(f, "throttle_memory = {}", text(&Bytes(it.throttle.memory)))
 }
 
 fn log(f: &mut Formatter<'_>, it: &Log) -> fmt::Result {
@@ -128,6 +139,18 @@ fn audit(f: &mut Formatter<'_>, it: &Audit) -> fmt::Result {
     writeln!(f, "max_files = {}", it.max_files)
 }
 
+fn limit(f: &mut Formatter<'_>, it: &Limit) -> fmt::Result {
+    writeln!(f, "\n[limit.{}]", bare(it.name.as_str()))?;
+    writeln!(f, "rate = {}", text(&it.rate))?;
+    writeln!(f, "burst = {}", it.burst)?;
+    writeln!(f, "per = {}", text(&it.per.name()))?;
+    writeln!(f, "memory = {}", text(&Bytes(it.memory)))
+}
+
+fn names<'l>(positions: &'l [usize], limits: &'l [Limit]) -> impl Iterator<Item = &'l LimitName> {
+    positions.iter().filter_map(|&position| limits.get(position)).map(|limit| &limit.name)
+}
+
 fn upstream(f: &mut Formatter<'_>, it: &Upstream) -> fmt::Result {
     writeln!(f, "\n[upstream.{}]", bare(it.name.as_str()))?;
     let servers: Vec<String> = it.servers.iter().map(|server| format!("http://{server}")).collect();
@@ -137,7 +160,7 @@ fn upstream(f: &mut Formatter<'_>, it: &Upstream) -> fmt::Result {
     writeln!(f, "idle_timeout = {}", text(&Span(it.idle_timeout)))
 }
 
-fn route(f: &mut Formatter<'_>, it: &Route, upstream: &str) -> fmt::Result {
+fn route(f: &mut Formatter<'_>, it: &Route, upstream: &str, limits: &[Limit]) -> fmt::Result {
     writeln!(f, "\n[[route]]")?;
     writeln!(f, "name = {}", text(&it.name))?;
     if let Some(host) = it.pattern.host() {
@@ -157,7 +180,8 @@ fn route(f: &mut Formatter<'_>, it: &Route, upstream: &str) -> fmt::Result {
     writeln!(f, "forward_authorization = {}", it.forward_authorization)?;
     writeln!(f, "max_body = {}", text(&Bytes(it.max_body)))?;
     writeln!(f, "allow_encoded_slash = {}", it.allow_encoded_slash)?;
-    writeln!(f, "outlive_token = {}", it.outlive_token)
+    writeln!(f, "outlive_token = {}", it.outlive_token)?;
+    writeln!(f, "limits = {}", array(names(&it.limits, limits)))
 }
 
 /// A basic string of TOML: control characters, quotes and backslashes escaped.

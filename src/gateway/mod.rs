@@ -4,6 +4,7 @@
 
 mod connection;
 mod exchange;
+mod limits;
 mod local;
 mod snapshot;
 mod streams;
@@ -24,6 +25,7 @@ use crate::body::{RequestBody, ResponseBody, Stream};
 use crate::clock;
 use crate::config::Target;
 use crate::gateway::exchange::Exchange;
+use crate::gateway::limits::RequestLimits;
 use crate::inbound::{Arrival, Inbound, Malformed, RequestId};
 use crate::message::{Head, Response};
 use crate::proxy::{self, Forwarded, Tunnel, Way};
@@ -85,6 +87,10 @@ async fn serve(
 
     let found = snapshot.routes().find(inbound.host(), inbound.path(), inbound.method());
     exchange.note_route(&found);
+    let limits = RequestLimits::of(snapshot, &found, exchange.started());
+    if let Some(limits) = &limits {
+        limits.count_address(&inbound, exchange.limits())?;
+    }
     let permit = auth::authorize(found, inbound.path(), || {
         let authenticator = Authenticator {
             verifier: &snapshot.verifier,
@@ -97,6 +103,9 @@ async fn serve(
         exchange.note_caller(&caller);
         Ok(caller)
     })?;
+    if let Some(limits) = &limits {
+        limits.count_permit(&permit, exchange.limits())?;
+    }
 
     let body = admit_body(body, permit.route().max_body, snapshot)?;
     exchange.note_body(&body);

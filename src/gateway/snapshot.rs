@@ -11,6 +11,7 @@ use crate::body::TrailerFilter;
 use crate::config::{Config, Route};
 use crate::health::Health;
 use crate::inbound::Limits;
+use crate::limit::Limits as Buckets;
 use crate::oauth::Provider;
 use crate::observe::metrics::Series;
 use crate::proxy::HeaderPolicy;
@@ -30,6 +31,8 @@ pub struct Snapshot {
     pub headers: Arc<HeaderPolicy>,
     /// The header rules, for trailers.
     pub trailers: TrailerFilter,
+    /// The limits of the configuration, with their buckets.
+    pub buckets: Arc<Buckets>,
     /// Responses to those who may not pass.
     pub refusals: Prepared,
     /// Keys and rules for tokens.
@@ -58,6 +61,7 @@ impl Snapshot {
         provider: Arc<Provider>,
         health: Arc<Health>,
         series: Option<Arc<Series>>,
+        buckets: Arc<Buckets>,
         instance: &str,
     ) -> Self {
         let headers = Arc::new(HeaderPolicy::new(&config.identity_headers, instance));
@@ -67,6 +71,7 @@ impl Snapshot {
             body_timeout: config.server.body_timeout,
             headers,
             trailers: Arc::new(move |trailers| policy.clean_trailers(trailers)),
+            buckets,
             refusals: Prepared::default(),
             verifier,
             provider,

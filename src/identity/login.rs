@@ -2,13 +2,18 @@
 //! all of them take the same time and get the same answer.
 
 use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use tracing::field::display;
 
 use super::hashing::{HashPool, PoolError, Verdict};
 use super::password::{self, MAX_PASSWORD_BYTES, PasswordHash};
+use super::throttle::{Attempt, Claim, Credential, Throttle, Throttled};
 use super::users::{User, UserError, Users};
 use crate::id::UserId;
 use crate::name::Username;
 use crate::observe::metrics::{LoginCounters, LoginOutcome};
+use crate::peer::ClientIp;
 use crate::secret::Secret;
 
 /// The login of users. A handle: clones share the store and the pool.
@@ -16,6 +21,7 @@ use crate::secret::Secret;
 pub struct Login {
     users: Users,
     pool: Arc<HashPool>,
+    throttle: Arc<Throttle>,
     outcomes: Arc<LoginCounters>,
 }
 
@@ -25,6 +31,9 @@ pub enum LoginError {
     /// Unknown, disabled, or the wrong password. Only the audit log is told which.
     #[error("the username or the password is wrong")]
     BadCredentials(Refusal),
+    /// Too many tries from this address: try again after this time.
+    #[error("too many failed logins from this address")]
+    Throttled(Duration),
     /// Too many logins at once: try again in a moment.
     #[error("too many logins at the moment")]
     Busy,
@@ -71,10 +80,16 @@ impl From<PoolError> for LoginError {
 }
 
 impl Login {
-    /// Logs users of `users` in, with the checks done by `pool`.
+    /// Logs users of `users` in, as often as `throttle` allows, with the checks done by `pool`.
     #[must_use]
-    pub fn new(users: Users, pool: Arc<HashPool>) -> Self {
-        Self { users, pool, outcomes: Arc::default() }
+    pub fn new(users: Users, pool: Arc<HashPool>, throttle: Arc<Throttle>) -> Self {
+        Self { users, pool, throttle, outcomes: Arc::default() }
+    }
+
+    /// What slows guessing down. Whoever asks for a credential in another way has to count there, too.
+    #[must_use]
+    pub fn throttle(&self) -> &Throttle {
+        &self.throttle
     }
 
     /// Logins so far, by outcome. Clones count together.
@@ -83,16 +98,26 @@ impl Login {
         &self.outcomes
     }
 
-    /// The user whose name and password these are. Call it on a tokio runtime of the control plane: it reads the store on that
+    /// The user whose name and password these are, for a client that asks at `now`. Call it on a tokio runtime of the control plane: it reads the store on that
     /// runtime's blocking threads.
     ///
     /// # Errors
     /// [`LoginError::BadCredentials`] and the others, see there.
-    pub async fn with_password(&self, username: &str, password: Secret) -> Result<User, LoginError> {
-        let result = self.check(username, password).await;
+    pub async fn with_password(
+        &self,
+        username: &str,
+        password: Secret,
+        client: ClientIp,
+        now: Instant,
+    ) -> Result<User, LoginError> {
+        let result = match self.begin(username, client, now) {
+            Ok(attempt) => self.attempt(attempt, username, password).await,
+            Err(throttled) => Err(LoginError::Throttled(throttled.wait)),
+        };
         self.outcomes.count(match &result {
             Ok(_) => LoginOutcome::Success,
             Err(LoginError::BadCredentials(_)) => LoginOutcome::BadCredentials,
+            Err(LoginError::Throttled(_)) => LoginOutcome::Throttled,
             Err(LoginError::Busy) => LoginOutcome::Busy,
             Err(LoginError::Stopped | LoginError::Users(_)) => LoginOutcome::Failed,
         });
@@ -105,6 +130,37 @@ impl Login {
     /// [`LoginError::Busy`], [`LoginError::Stopped`].
     pub async fn hash(&self, password: Secret) -> Result<PasswordHash, LoginError> {
         Ok(self.pool.hash(password).await?)
+    }
+
+    /// Counts the login, before the store is read or a hash computed for it.
+    fn begin(&self, username: &str, client: ClientIp, now: Instant) -> Result<Attempt<'_>, Throttled> {
+        let claim = Claim { credential: Credential::Password, client, name: Some(username) };
+        let begun = self.throttle.begin(&claim, now);
+        if let Err(throttled) = &begun
+            && throttled.is_first
+        {
+            let wait = throttled.wait.as_secs_f64();
+            // What cannot be a name may be a password in the wrong field.
+            let user = Username::new(username).ok().map(display);
+            tracing::warn!(client.addr = %client, user, wait, "logins are throttled: too many have failed");
+        }
+        begun
+    }
+
+    async fn attempt(
+        &self,
+        attempt: Attempt<'_>,
+        username: &str,
+        password: Secret,
+    ) -> Result<User, LoginError> {
+        let result = self.check(username, password).await;
+        match &result {
+            Ok(_) => attempt.succeed(),
+            // It stays counted.
+            Err(LoginError::BadCredentials(_)) => drop(attempt),
+            Err(_) => attempt.withdraw(),
+        }
+        result
     }
 
     async fn check(&self, username: &str, password: Secret) -> Result<User, LoginError> {

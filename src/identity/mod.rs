@@ -11,6 +11,7 @@ mod password;
 mod record;
 mod revoked;
 mod sessions;
+mod throttle;
 mod users;
 mod works;
 
@@ -30,5 +31,6 @@ pub use sessions::{
     Lifetimes, LocalSessionAdmin, NO_CLIENT, Origin, RefreshError, Refreshed, Session, SessionAdmin,
     SessionError, SessionView, Sessions,
 };
+pub use throttle::{Attempt, Claim, Credential, Throttle, Throttled};
 pub use users::{User, UserError, Users};
 pub use works::{Works, prune_works, restore_works};

@@ -30,6 +30,9 @@ pub enum OAuthError {
     /// The scope is malformed, or more than the client may have.
     #[error("the scope is malformed or more than may be granted")]
     InvalidScope,
+    /// Too many tries have failed. The next one may be made after this time.
+    #[error("too many failed attempts; try again later")]
+    Throttled(Duration),
     /// Too many logins wait already. The same request may pass after this time.
     #[error("too many logins at the moment; try again later")]
     Busy(Duration),
@@ -70,7 +73,7 @@ impl OAuthError {
             Self::UnauthorizedClient => "unauthorized_client",
             Self::UnsupportedGrantType => "unsupported_grant_type",
             Self::InvalidScope => "invalid_scope",
-            Self::Busy(_) => "temporarily_unavailable",
+            Self::Throttled(_) | Self::Busy(_) => "temporarily_unavailable",
             Self::Failed => "server_error",
         }
     }
@@ -85,6 +88,8 @@ impl OAuthError {
             | Self::UnauthorizedClient
             | Self::UnsupportedGrantType
             | Self::InvalidScope => StatusCode::BAD_REQUEST,
+            // RFC 6585 §4.
+            Self::Throttled(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Busy(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Failed => StatusCode::INTERNAL_SERVER_ERROR,
         }
@@ -114,7 +119,9 @@ impl OAuthError {
                 let challenge = HeaderValue::from_static(r#"Basic realm="portcullis", charset="UTF-8""#);
                 response.with(WWW_AUTHENTICATE, challenge)
             }
-            Self::Busy(span) => response.with(RETRY_AFTER, HeaderValue::from(whole_seconds(*span))),
+            Self::Throttled(span) | Self::Busy(span) => {
+                response.with(RETRY_AFTER, HeaderValue::from(whole_seconds(*span)))
+            }
             Self::InvalidClient(ClientAuth::Body)
             | Self::InvalidRequest(_)
             | Self::InvalidGrant
@@ -166,6 +173,7 @@ mod tests {
             (OAuthError::UnauthorizedClient, 400, "unauthorized_client"),
             (OAuthError::UnsupportedGrantType, 400, "unsupported_grant_type"),
             (OAuthError::InvalidScope, 400, "invalid_scope"),
+            (OAuthError::Throttled(Duration::ZERO), 429, "temporarily_unavailable"),
             (OAuthError::Busy(Duration::ZERO), 503, "temporarily_unavailable"),
             (OAuthError::Failed, 500, "server_error"),
         ];
@@ -179,7 +187,7 @@ mod tests {
             {
                 assert_eq!(response.fields.get(&name).unwrap(), value);
             }
-            assert_eq!(response.fields.contains(&RETRY_AFTER), status == 503);
+            assert_eq!(response.fields.contains(&RETRY_AFTER), [429, 503].contains(&status));
             assert!(!response.fields.contains(&WWW_AUTHENTICATE));
         }
     }

@@ -7,6 +7,7 @@ use crate::clock;
 use crate::identity::{self, LoginError, Session, User};
 use crate::inbound::Inbound;
 use crate::observe::audit::{Action, Actor, Event, Origin, Target};
+use crate::peer::ClientIp;
 use crate::secret::Secret;
 
 /// Where a request comes from, for its audit record.
@@ -30,8 +31,9 @@ pub(super) async fn check_password(
     provider.audit.writable().map_err(|error| internal(&error))?;
     let (login, audit, origin) = (provider.login.clone(), provider.audit.clone(), origin.clone());
     // It runs to its end on the control plane, record included, whether or not this client still waits for it.
+    let (client, now) = (ClientIp(origin.client), clock::monotonic());
     let check = async move {
-        match login.with_password(&username, password).await {
+        match login.with_password(&username, password, client, now).await {
             Ok(user) => Ok(user),
             Err(error) => {
                 let event = refused(action, &error).by(Actor::Anonymous).from(origin);
@@ -72,6 +74,7 @@ pub(super) fn about(event: Event, user: &User) -> Event {
 pub(super) fn explained(error: &LoginError) -> OAuthError {
     match error {
         LoginError::BadCredentials(_) => OAuthError::InvalidGrant,
+        LoginError::Throttled(wait) => OAuthError::Throttled(*wait),
         LoginError::Busy | LoginError::Stopped => OAuthError::Busy(RETRY_AFTER),
         LoginError::Users(_) => internal(error),
     }
@@ -87,6 +90,7 @@ fn refused(action: Action, error: &LoginError) -> Event {
                 None => event,
             }
         }
+        LoginError::Throttled(_) => Event::refused(action, "throttled", now),
         LoginError::Busy => Event::refused(action, "busy", now),
         LoginError::Stopped => Event::failed(action, "shutting_down", now),
         LoginError::Users(_) => Event::failed(action, "store_failed", now),

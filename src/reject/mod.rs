@@ -12,6 +12,7 @@ use http::{Method, StatusCode};
 
 pub use response::{Form, Prepared};
 
+use crate::name::LimitName;
 use crate::route::PathError;
 use crate::token::TokenError;
 
@@ -99,6 +100,14 @@ pub enum Reject {
     /// The path is known, the method is not.
     #[error("the route does not take this method")]
     MethodNotAllowed(Vec<Method>),
+    /// Asked too often.
+    #[error("more requests than the limit {limit} allows")]
+    TooManyRequests {
+        /// Of those of the route, the one that is exceeded.
+        limit: LimitName,
+        /// The next request may pass after this time.
+        wait: Duration,
+    },
     /// No server of the upstream could be connected to.
     #[error("cannot connect to {server}: {reason}")]
     ConnectFailed {
@@ -162,11 +171,22 @@ impl Reject {
             Self::MissingRole { .. } => StatusCode::FORBIDDEN,
             Self::NoRoute => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
+            // RFC 6585 §4.
+            Self::TooManyRequests { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::ConnectFailed { .. } | Self::UpstreamBroke { .. } => StatusCode::BAD_GATEWAY,
             Self::UpstreamTimeout { .. } => StatusCode::GATEWAY_TIMEOUT,
             Self::NoServer { .. } | Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
+    }
+
+    /// Whether there is no valid token. Such a refusal must look the same on every path that is not public.
+    #[must_use]
+    pub fn wants_token(&self) -> bool {
+        matches!(
+            self,
+            Self::NoToken | Self::MalformedAuthorization(_) | Self::InvalidToken(_) | Self::Revoked(_)
+        )
     }
 
     /// One word for logs and metrics; a closed set.
@@ -194,6 +214,7 @@ impl Reject {
             Self::MissingRole { .. } => "missing_role",
             Self::NoRoute => "no_route",
             Self::MethodNotAllowed(_) => "method_not_allowed",
+            Self::TooManyRequests { .. } => "too_many_requests",
             Self::ConnectFailed { .. } => "connect_failed",
             Self::NoServer { .. } => "no_server",
             Self::UpstreamBroke { .. } => "upstream_broke",
@@ -234,6 +255,7 @@ impl Reject {
             Self::MissingRole { .. } => "the caller has none of the roles that this needs".into(),
             Self::NoRoute => "nothing is configured at this address".into(),
             Self::MethodNotAllowed(_) => "this address does not take this method".into(),
+            Self::TooManyRequests { .. } => "too many requests: slow down".into(),
             Self::ConnectFailed { .. } | Self::UpstreamBroke { .. } => {
                 "the service behind is not reachable".into()
             }

@@ -27,6 +27,11 @@ impl Reject {
         if let Self::MethodNotAllowed(methods) = self {
             fields.push(header::ALLOW, allow(methods));
         }
+        if let Self::TooManyRequests { wait, .. } = self {
+            // Rounded up: at the second that is named, a request may pass.
+            let seconds = wait.as_secs() + u64::from(wait.subsec_nanos() > 0);
+            fields.push(header::RETRY_AFTER, HeaderValue::from(seconds));
+        }
         if matches!(self.status(), StatusCode::SERVICE_UNAVAILABLE) {
             fields.push(header::RETRY_AFTER, HeaderValue::from_static("1"));
         }
@@ -72,7 +77,7 @@ impl Reject {
             StatusCode::UNAUTHORIZED => "16",
             StatusCode::FORBIDDEN => "7",
             StatusCode::NOT_FOUND | StatusCode::METHOD_NOT_ALLOWED | StatusCode::NOT_IMPLEMENTED => "12",
-            StatusCode::PAYLOAD_TOO_LARGE => "8",
+            StatusCode::PAYLOAD_TOO_LARGE | StatusCode::TOO_MANY_REQUESTS => "8",
             StatusCode::GATEWAY_TIMEOUT | StatusCode::REQUEST_TIMEOUT => "4",
             StatusCode::BAD_GATEWAY | StatusCode::SERVICE_UNAVAILABLE => "14",
             _ => "13",

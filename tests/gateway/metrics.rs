@@ -22,7 +22,7 @@ fn admin(gateway: &Gateway, request: &str, lines: &str) -> (u16, String, String)
 }
 
 #[track_caller]
-fn scrape(gateway: &Gateway) -> Exposition {
+pub(crate) fn scrape(gateway: &Gateway) -> Exposition {
     let (status, content_type, body) = admin(gateway, "GET /metrics", "");
     assert_eq!((status, content_type.as_str()), (200, "text/plain; version=0.0.4; charset=utf-8"));
     Exposition::parse(&body)

@@ -110,10 +110,11 @@ fn explain(
     let (host, path, method) = (inbound.host(), inbound.path(), inbound.method());
     let found = config.routes.find(host, path, method);
     if let Found::Route(route) = &found {
-        explanation.route = Some(RouteView::new(route));
+        explanation.route = Some(RouteView::new(route, &config.limits));
     }
     let near = config.routes.near_misses(host, path, method);
-    explanation.nearly = near.into_iter().map(|(_, route, miss)| NearRoute::new(route, miss)).collect();
+    explanation.nearly =
+        near.into_iter().map(|(_, route, miss)| NearRoute::new(route, &config.limits, miss)).collect();
     explanation.note_caller(authenticated.as_deref().ok());
     let permit = auth::authorize(found, path, || authenticated);
 

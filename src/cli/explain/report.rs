@@ -9,7 +9,7 @@ use crate::auth::{Caller, Permit};
 use crate::cli::arguments::Question;
 use crate::cli::check::{rule, with_duration};
 use crate::cli::table;
-use crate::config::{IdentityHeaders, Route, Upstream};
+use crate::config::{IdentityHeaders, Limit, Route, Upstream};
 use crate::inbound::Inbound;
 use crate::name::{Role, Roles, Username};
 use crate::reject::Reject;
@@ -44,6 +44,8 @@ pub(super) struct RouteView {
     pattern: String,
     access: String,
     outlive_token: bool,
+    /// With what they allow.
+    limits: Vec<String>,
 }
 
 /// A route that is not the one, and why.
@@ -177,6 +179,7 @@ impl Explanation {
             ["path", self.path.as_deref().unwrap_or("-")],
             ["route", &route.map_or_else(none, RouteView::title)],
             ["rule", &route.map_or_else(none, |route| with_duration(&route.access, route.outlive_token))],
+            ["limits", &route.map_or_else(none, RouteView::limits)],
             ["caller", &caller],
             ["verdict", &format!("{}: {}", if self.allowed { "passes" } else { "refused" }, self.reason)],
             ["status", &self.status_text()],
@@ -215,13 +218,19 @@ impl Explanation {
 }
 
 impl RouteView {
-    pub(super) fn new(route: &Route) -> Self {
+    pub(super) fn new(route: &Route, limits: &[Limit]) -> Self {
+        let limits = route.limits.iter().filter_map(|&limit| limits.get(limit)).map(words).collect();
         Self {
             name: route.name.to_string(),
             pattern: route.pattern.to_string(),
             access: rule(&route.access),
             outlive_token: route.outlive_token,
+            limits,
         }
+    }
+
+    fn limits(&self) -> String {
+        if self.limits.is_empty() { "none".to_owned() } else { self.limits.join(", ") }
     }
 
     /// The pattern, and the name if somebody has chosen one: a name that was made from the pattern differs in punctuation only.
@@ -232,8 +241,13 @@ impl RouteView {
     }
 }
 
+/// A limit and what it allows.
+fn words(limit: &Limit) -> String {
+    format!("{} ({}, {} at once, per {})", limit.name, limit.rate, limit.burst, limit.per.name())
+}
+
 impl NearRoute {
-    pub(super) fn new(route: &Route, miss: NearMiss) -> Self {
+    pub(super) fn new(route: &Route, limits: &[Limit], miss: NearMiss) -> Self {
         let why = match miss {
             NearMiss::LessSpecific => "matches too, but a more specific route decides",
             NearMiss::Method => "does not take this method",
@@ -244,7 +258,7 @@ impl NearRoute {
             NearMiss::Below => "matches this very path only; write /* behind it for what is below",
             NearMiss::SegmentBoundary => "matches whole segments only",
         };
-        Self { route: RouteView::new(route), why }
+        Self { route: RouteView::new(route, limits), why }
     }
 }
 

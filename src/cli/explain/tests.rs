@@ -121,6 +121,7 @@ fn people_read_the_decision_and_what_nearly_matched() {
                     path     /orders/today/x\n\
                     route    /orders/* GET\n\
                     rule     roles admin,reader\n\
+                    limits   none\n\
                     caller   somebody (writer)\n\
                     verdict  refused: none of the caller's roles may pass this route; it wants one of: admin, reader\n\
                     status   403\n\

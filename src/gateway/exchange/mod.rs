@@ -19,7 +19,7 @@ use crate::body::{Meter, RequestBody, ResponseBody, TokenEnd};
 use crate::clock;
 use crate::config::{Endpoint, Route, Target};
 use crate::inbound::{Arrival, Inbound, Malformed, RequestId};
-use crate::message::{Head, Response};
+use crate::message::{Fields, Head, Response};
 use crate::observe::metrics::Ended;
 use crate::observe::{AccessRecord, Reason};
 use crate::peer::ClientIp;
@@ -48,6 +48,8 @@ struct State {
     caller: Option<Arc<Caller>>,
     route: Option<Arc<Route>>,
     server: Option<SocketAddr>,
+    /// What the response says of the limits that the request was counted for.
+    limits: Option<Box<Fields>>,
     received: Option<Arc<Meter>>,
     tunnelled: u64,
     sent: u64,
@@ -116,6 +118,7 @@ impl Exchange {
             caller: None,
             route: None,
             server: None,
+            limits: None,
             received: None,
             tunnelled: 0,
             sent: 0,
@@ -131,6 +134,16 @@ impl Exchange {
     /// Over what and when the request came.
     pub(super) fn arrival(&self) -> Arrival {
         self.0.arrival
+    }
+
+    /// When it began, by the monotonic clock.
+    pub(super) fn started(&self) -> Instant {
+        self.0.started
+    }
+
+    /// For what the response says of the limits that the request was counted for.
+    pub(super) fn limits(&mut self) -> &mut Fields {
+        self.0.limits.get_or_insert_default()
     }
 
     /// A token is asked for.
@@ -204,10 +217,13 @@ impl Exchange {
     /// The response begins. With a tunnel the exchange goes on until that has ended.
     pub(super) fn respond(
         mut self,
-        response: Response<ResponseBody>,
+        mut response: Response<ResponseBody>,
         tunnel: Option<Box<Tunnel>>,
     ) -> Response<Tracked> {
         let state = &mut *self.0;
+        if let Some(limits) = state.limits.take() {
+            response.fields.append(*limits);
+        }
         state.status = response.status.as_u16();
         if state.first_byte.is_none() {
             state.first_byte = Some(clock::monotonic().saturating_duration_since(state.started));
@@ -221,6 +237,10 @@ impl Exchange {
         if matches!(&reject, Reject::Internal(_)) {
             let id = state.request.id().map_or("", RequestId::as_str);
             tracing::error!(request.id = id, error = %reject, "a request failed inside the gateway");
+        }
+        if state.limits.is_some() && reject.wants_token() {
+            // That a path has limits says that it has a route.
+            state.limits = None;
         }
         let form = state.request.head().map_or(Form::Problem, |head| Form::of(head.version, &head.fields));
         let id = state.request.id().map_or(b"".as_slice(), RequestId::as_bytes);

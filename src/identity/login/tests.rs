@@ -1,16 +1,28 @@
+use std::net::Ipv4Addr;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use super::{Login, LoginError};
-use crate::clock::UnixTime;
+use crate::clock::{self, UnixTime};
+use crate::config;
 use crate::identity::hashing::HashPool;
 use crate::identity::password::{Argon2Params, hash, needs_rehash};
-use crate::identity::users::Users;
+use crate::identity::throttle::Throttle;
+use crate::identity::users::{User, Users};
 use crate::name::{Roles, Username};
+use crate::peer::ClientIp;
 use crate::secret::Secret;
 use crate::store::SledStore;
 use crate::token::Revocations;
 
 const SMALL: Argon2Params = Argon2Params { memory_kib: 8, passes: 1, lanes: 1 };
+const THROTTLE: config::Throttle = config::Throttle {
+    quick_tries: 5,
+    address_quick_tries: 50,
+    first_delay: Duration::from_secs(1),
+    max_delay: Duration::from_secs(60),
+    memory: 64 << 10,
+};
 const NOW: UnixTime = UnixTime::from_secs(1_000);
 
 struct House {
@@ -36,7 +48,19 @@ fn house(queue: usize) -> House {
     let password = hash(SMALL, &secret("correct horse")).unwrap();
     users.add(&alice(), Roles::default(), password, NOW).unwrap();
     let pool = Arc::new(HashPool::new(1, queue, SMALL).unwrap());
-    House { login: Login::new(users.clone(), Arc::clone(&pool)), users, pool, _data: data }
+    let throttle = Arc::new(Throttle::new(&THROTTLE, clock::monotonic()));
+    House { login: Login::new(users.clone(), Arc::clone(&pool), throttle), users, pool, _data: data }
+}
+
+impl House {
+    /// A login from one and the same address, all of them at the same time.
+    async fn log_in(&self, name: &str, password: Secret) -> Result<User, LoginError> {
+        self.log_in_at(name, password, clock::monotonic()).await
+    }
+
+    async fn log_in_at(&self, name: &str, password: Secret, now: Instant) -> Result<User, LoginError> {
+        self.login.with_password(name, password, ClientIp(Ipv4Addr::LOCALHOST.into()), now).await
+    }
 }
 
 fn run<T>(future: impl Future<Output = T>) -> T {
@@ -47,7 +71,7 @@ fn run<T>(future: impl Future<Output = T>) -> T {
 fn the_right_password_logs_in_in_any_case_of_the_name() {
     let house = house(4);
     for name in ["alice", "ALICE", "Alice"] {
-        let user = run(house.login.with_password(name, secret("correct horse"))).unwrap();
+        let user = run(house.log_in(name, secret("correct horse"))).unwrap();
         assert_eq!(user.username, alice());
     }
 }
@@ -70,7 +94,7 @@ fn every_failure_looks_the_same() {
         ("no such name!", "correct horse"),
         ("", ""),
     ] {
-        let error = run(house.login.with_password(name, secret(password))).unwrap_err();
+        let error = run(house.log_in(name, secret(password))).unwrap_err();
         assert!(matches!(error, LoginError::BadCredentials(_)), "{name}: {error:?}");
     }
 }
@@ -87,7 +111,7 @@ fn whoever_may_not_log_in_goes_through_the_same_queue() {
             tokio::task::yield_now().await;
         }
         for name in ["alice", "carol", "no such name!"] {
-            let error = house.login.with_password(name, secret("correct horse")).await.unwrap_err();
+            let error = house.log_in(name, secret("correct horse")).await.unwrap_err();
             assert!(matches!(error, LoginError::Busy), "{name}: {error:?}");
         }
         running.await.unwrap().unwrap();
@@ -99,12 +123,12 @@ fn a_hash_of_other_parameters_is_replaced_and_tokens_stay_good() {
     let house = house(4);
     let old = hash(Argon2Params { passes: 3, ..SMALL }, &secret("correct horse")).unwrap();
     let before = house.users.set_password(&alice(), &old, NOW).unwrap();
-    run(house.login.with_password("alice", secret("battery staple"))).unwrap_err();
+    run(house.log_in("alice", secret("battery staple"))).unwrap_err();
     assert_eq!(house.users.find("alice").unwrap().unwrap(), before, "a wrong password changes nothing");
-    run(house.login.with_password("alice", secret("correct horse"))).unwrap();
+    run(house.log_in("alice", secret("correct horse"))).unwrap();
     let after = house.users.find("alice").unwrap().unwrap();
     assert!(!needs_rehash(&after.password, SMALL) && after.version == before.version);
-    run(house.login.with_password("alice", secret("correct horse"))).unwrap();
+    run(house.log_in("alice", secret("correct horse"))).unwrap();
     assert_eq!(house.users.find("alice").unwrap().unwrap(), after, "once is enough");
 }
 
@@ -126,4 +150,45 @@ fn what_happened_during_the_check_counts() {
     again().expect("enabled again, with the password that was checked");
     house.users.remove(&alice(), NOW).unwrap();
     assert!(matches!(again(), Err(LoginError::BadCredentials(_))));
+}
+
+#[test]
+fn what_is_throttled_is_not_verified() {
+    let house = house(4);
+    let begin = clock::monotonic();
+    let at = |seconds| begin + Duration::from_secs(seconds);
+    for _ in 0..5 {
+        let error = run(house.log_in_at("alice", secret("a guess"), begin)).unwrap_err();
+        assert!(matches!(error, LoginError::BadCredentials(_)), "{error:?}");
+    }
+    let error = run(house.log_in_at("alice", secret("correct horse"), begin)).unwrap_err();
+    assert!(matches!(error, LoginError::Throttled(wait) if wait == Duration::from_secs(1)), "{error:?}");
+    let error = run(house.log_in_at("nobody", secret("correct horse"), begin)).unwrap_err();
+    assert!(matches!(error, LoginError::BadCredentials(_)), "{error:?}");
+    run(house.log_in_at("alice", secret("correct horse"), at(1))).unwrap();
+    run(house.log_in_at("alice", secret("a guess"), at(1))).unwrap_err();
+    run(house.log_in_at("alice", secret("correct horse"), at(1))).expect("a success clears the counter");
+}
+
+#[test]
+fn a_full_queue_costs_no_try() {
+    let house = house(0);
+    let slow = Argon2Params { memory_kib: 4096, passes: 16, lanes: 1 };
+    let hog = hash(slow, &secret("x")).unwrap();
+    run(async {
+        let pool = Arc::clone(&house.pool);
+        let running = tokio::spawn(async move { pool.verify(Some(hog), secret("x")).await });
+        while house.pool.depth() == 0 {
+            tokio::task::yield_now().await;
+        }
+        for _ in 0..20 {
+            let error = house.log_in("alice", secret("correct horse")).await.unwrap_err();
+            assert!(matches!(error, LoginError::Busy), "{error:?}");
+        }
+        running.await.unwrap().unwrap();
+        while house.pool.depth() > 0 {
+            tokio::task::yield_now().await;
+        }
+        house.log_in("alice", secret("correct horse")).await.unwrap();
+    });
 }

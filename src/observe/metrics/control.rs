@@ -13,6 +13,8 @@ pub enum LoginOutcome {
     Success,
     /// The username or the password was wrong.
     BadCredentials,
+    /// Too many had failed before; nothing was verified.
+    Throttled,
     /// The queue of hashes was full.
     Busy,
     /// The gateway failed, or was shutting down.
@@ -20,12 +22,13 @@ pub enum LoginOutcome {
 }
 
 impl LoginOutcome {
-    const ALL: [Self; 4] = [Self::Success, Self::BadCredentials, Self::Busy, Self::Failed];
+    const ALL: [Self; 5] = [Self::Success, Self::BadCredentials, Self::Throttled, Self::Busy, Self::Failed];
 
     const fn name(self) -> &'static str {
         match self {
             Self::Success => "success",
             Self::BadCredentials => "bad_credentials",
+            Self::Throttled => "throttled",
             Self::Busy => "busy",
             Self::Failed => "failed",
         }

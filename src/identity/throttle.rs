@@ -1,0 +1,219 @@
+//! Slows the guessing of credentials down, and locks nobody out.
+//!
+//! A try is counted before anything is verified, so that a thousand tries at once are a thousand tries. It counts for its address, and
+//! for the pair of its address and the name that it claims; never for the name alone, or anybody could keep its owner out. Both have a
+//! number of quick tries; then each try doubles the wait for the next one, up to a bound. One try is forgotten in as much time as the
+//! longest wait, so in the long run there is one for each such wait, whatever the pattern.
+//!
+//! A try that succeeds clears its pair. Of the address it only takes itself back: with one account of his own, somebody could clear
+//! what he has guessed at others. A try that is refused is not counted, and makes no wait longer.
+//!
+//! The counters are in memory and bounded ([`Table`]); a restart forgets them. What is counted has a [`Credential`], so that programs
+//! which present a wrong secret do not keep people from logging in.
+
+use std::net::IpAddr;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+use crate::config;
+use crate::limit::{Fading, Table};
+use crate::name::Username;
+use crate::peer::ClientIp;
+
+/// What is guessed at. Tries at one kind do not count for another.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Credential {
+    /// A user's password, wherever it is asked for.
+    Password,
+}
+
+impl Credential {
+    /// One word for the log.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Password => "password",
+        }
+    }
+}
+
+/// Who tries, and at what.
+#[derive(Clone, Copy, Debug)]
+pub struct Claim<'a> {
+    /// What is guessed at.
+    pub credential: Credential,
+    /// The client behind trusted proxies (SECURITY L12).
+    pub client: ClientIp,
+    /// Whose it is said to be, as it was sent; `None` where nobody says, and only the address counts.
+    pub name: Option<&'a str>,
+}
+
+/// There were too many tries.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Throttled {
+    /// The next one may be made after this time.
+    pub wait: Duration,
+    /// Whether it is the first that is refused since this counter was clear: to be logged, unlike the thousand after it.
+    pub is_first: bool,
+}
+
+/// The counters. Outlives a reload.
+#[derive(Debug)]
+pub struct Throttle {
+    counters: Table<Counter>,
+    settings: Mutex<config::Throttle>,
+    epoch: Instant,
+}
+
+/// A try that has been counted. It stays counted when it is dropped: whoever goes away has made it nevertheless.
+#[derive(Debug)]
+#[must_use = "a try counts as failed unless it is said to have succeeded"]
+pub struct Attempt<'t> {
+    throttle: &'t Throttle,
+    address: Key,
+    pair: Option<Key>,
+    now: u64,
+}
+
+#[derive(Clone, Debug, PartialEq, Eq, Hash)]
+struct Key {
+    credential: Credential,
+    network: IpAddr,
+    name: Option<String>,
+}
+
+/// Times are nanoseconds since the throttle's epoch.
+#[derive(Debug, Default)]
+struct Counter {
+    /// When all tries are forgotten: each adds as much as one takes.
+    forgotten_at: u64,
+    /// No try before.
+    next_at: u64,
+    /// Whether a try was refused since the counter was clear.
+    has_refused: bool,
+}
+
+impl Fading for Counter {
+    fn faded_at(&self) -> u64 {
+        self.forgotten_at
+    }
+}
+
+impl Throttle {
+    /// Counters that are all clear. Times before `epoch` count as the epoch.
+    #[must_use]
+    pub fn new(settings: &config::Throttle, epoch: Instant) -> Self {
+        Self { counters: Table::new(settings.memory), settings: Mutex::new(*settings), epoch }
+    }
+
+    /// Goes on under other settings. The memory stays as it is.
+    pub fn adopt(&self, settings: &config::Throttle) {
+        *self.settings.lock().unwrap_or_else(PoisonError::into_inner) = *settings;
+    }
+
+    /// Counts a try, before anything is verified for it. Users who exist and others are counted alike.
+    ///
+    /// # Errors
+    /// [`Throttled`]: it must not be made.
+    pub fn begin(&self, claim: &Claim<'_>, now: Instant) -> Result<Attempt<'_>, Throttled> {
+        let since_epoch = now.saturating_duration_since(self.epoch).as_nanos();
+        let now = u64::try_from(since_epoch).unwrap_or(u64::MAX);
+        let settings = self.settings();
+        let key = |name| Key { credential: claim.credential, network: claim.client.network(), name };
+        let address = key(None);
+        let pair = claim.name.map(|name| key(Some(folded(name))));
+        if let Some(pair) = &pair {
+            self.counters.change(pair, |it| it.count(settings.quick_tries, &settings, now))?;
+        }
+        let attempt = Attempt { throttle: self, address, pair, now };
+        let quick = settings.address_quick_tries;
+        match self.counters.change(&attempt.address, |it| it.count(quick, &settings, now)) {
+            Ok(()) => Ok(attempt),
+            Err(throttled) => {
+                attempt.take_back_of_pair(&settings);
+                Err(throttled)
+            }
+        }
+    }
+
+    fn settings(&self) -> config::Throttle {
+        *self.settings.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What names have in common that stand for the same user: SECURITY L4. What cannot be a username stands for nobody, and all of it is
+/// counted as one name.
+fn folded(name: &str) -> String {
+    Username::new(name).map(|name| name.folded()).unwrap_or_default()
+}
+
+impl Attempt<'_> {
+    /// It was right.
+    pub fn succeed(self) {
+        if let Some(pair) = &self.pair {
+            self.throttle.counters.change_known(pair, |it| *it = Counter::default());
+        }
+        self.take_back_of_address(&self.throttle.settings());
+    }
+
+    /// Nothing was verified: there was no capacity for it.
+    pub fn withdraw(self) {
+        let settings = self.throttle.settings();
+        self.take_back_of_pair(&settings);
+        self.take_back_of_address(&settings);
+    }
+
+    fn take_back_of_pair(&self, settings: &config::Throttle) {
+        if let Some(pair) = &self.pair {
+            let quick = settings.quick_tries;
+            self.throttle.counters.change_known(pair, |it| it.take_back(quick, settings, self.now));
+        }
+    }
+
+    fn take_back_of_address(&self, settings: &config::Throttle) {
+        let quick = settings.address_quick_tries;
+        self.throttle.counters.change_known(&self.address, |it| it.take_back(quick, settings, self.now));
+    }
+}
+
+impl Counter {
+    fn count(&mut self, quick_tries: u32, settings: &config::Throttle, now: u64) -> Result<(), Throttled> {
+        if now < self.next_at {
+            let is_first = !std::mem::replace(&mut self.has_refused, true);
+            return Err(Throttled { wait: Duration::from_nanos(self.next_at - now), is_first });
+        }
+        if self.forgotten_at <= now {
+            *self = Self { forgotten_at: now, ..Self::default() };
+        }
+        let longest = settings.max_delay;
+        self.forgotten_at = self.forgotten_at.saturating_add(nanos(longest));
+        let tries = self.tries(longest, now);
+        if let Some(beyond) = tries.checked_sub(quick_tries.into()) {
+            let doublings = u32::try_from(beyond).unwrap_or(u32::MAX);
+            let delay = settings.first_delay.saturating_mul(2_u32.saturating_pow(doublings)).min(longest);
+            self.next_at = now.saturating_add(nanos(delay));
+        }
+        Ok(())
+    }
+
+    /// As if the try had not been counted; but where there is a wait even without it, that stays.
+    fn take_back(&mut self, quick_tries: u32, settings: &config::Throttle, now: u64) {
+        let longest = settings.max_delay;
+        self.forgotten_at = self.forgotten_at.saturating_sub(nanos(longest));
+        if self.tries(longest, now) < quick_tries.into() {
+            self.next_at = 0;
+        }
+    }
+
+    /// Tries that are not forgotten; one that is half forgotten is one.
+    fn tries(&self, longest: Duration, now: u64) -> u64 {
+        self.forgotten_at.saturating_sub(now).div_ceil(nanos(longest).max(1))
+    }
+}
+
+fn nanos(span: Duration) -> u64 {
+    u64::try_from(span.as_nanos()).unwrap_or(u64::MAX)
+}
+
+#[cfg(test)]
+mod tests;
