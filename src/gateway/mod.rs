@@ -87,25 +87,29 @@ async fn serve(
 
     let found = snapshot.routes().find(inbound.host(), inbound.path(), inbound.method());
     exchange.note_route(&found);
-    let limits = RequestLimits::of(snapshot, &found, exchange.started());
-    if let Some(limits) = &limits {
-        limits.count_address(&inbound, exchange.limits())?;
-    }
-    let permit = auth::authorize(found, inbound.path(), || {
-        let authenticator = Authenticator {
-            verifier: &snapshot.verifier,
-            revocations: worker.revocations(),
-            cache: worker.tokens(),
-            counters: view.recorder().map(|recorder| recorder.worker().tokens()),
-        };
-        exchange.note_authentication();
-        let caller = authenticator.authenticate(inbound.headers(), arrival.time)?;
-        exchange.note_caller(&caller);
-        Ok(caller)
-    })?;
-    if let Some(limits) = &limits {
-        limits.count_permit(&permit, exchange.limits())?;
-    }
+    let permit = {
+        // A block, or the limits would stay in the future to its end, and make it too large for the allocator's cache: 200 instructions.
+        let limits = RequestLimits::of(snapshot, &found, exchange.started());
+        if let Some(limits) = &limits {
+            limits.count_address(&inbound, exchange.limits())?;
+        }
+        let permit = auth::authorize(found, inbound.path(), || {
+            let authenticator = Authenticator {
+                verifier: &snapshot.verifier,
+                revocations: worker.revocations(),
+                cache: worker.tokens(),
+                counters: view.recorder().map(|recorder| recorder.worker().tokens()),
+            };
+            exchange.note_authentication();
+            let caller = authenticator.authenticate(inbound.headers(), arrival.time)?;
+            exchange.note_caller(&caller);
+            Ok(caller)
+        })?;
+        if let Some(limits) = &limits {
+            limits.count_permit(&permit, exchange.limits())?;
+        }
+        permit
+    };
 
     let body = admit_body(body, permit.route().max_body, snapshot)?;
     exchange.note_body(&body);
