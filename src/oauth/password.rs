@@ -13,7 +13,7 @@ use crate::auth::{Caller, Permit};
 use crate::body::{RequestBody, ResponseBody};
 use crate::clock;
 use crate::id::SessionId;
-use crate::identity::check_new_password;
+use crate::identity::{Sessions, check_new_password};
 use crate::inbound::Inbound;
 use crate::message::Response;
 use crate::observe::audit::{Action, Event, Origin};
@@ -50,12 +50,11 @@ async fn change(
     check_new_password(&new, caller.username())
         .map_err(|weak| OAuthError::invalid_request(weak.to_string()))?;
     let username = caller.username().to_string();
-    check_password(provider, Action::PasswordChange, from, username, current).await?;
+    let checked = check_password(provider, Action::PasswordChange, from, username, current).await?;
     let login = provider.login.clone();
     let hash = provider.control.spawn(async move { login.hash(new).await }).await;
     let hash = hash.map_err(|error| internal(&error))?.map_err(|error| explained(&error))?;
-    let change =
-        move |sessions: &crate::identity::Sessions| sessions.change_password(id, &hash, clock::now());
+    let change = move |sessions: &Sessions| sessions.change_password(id, &checked, &hash, clock::now());
     let changed = provider.with_sessions(change).await?.map_err(|error| internal(&error))?;
     // The session may have ended while the password was hashed; then nothing was changed.
     let (session, user) = changed.ok_or(OAuthError::InvalidGrant)?;
