@@ -198,7 +198,10 @@ upstream = "orders"
         let text = FILE.replace("roles =", "outlive_token = true\nroles =");
         let (_, out, _) = check(&text, false);
         let line = out.lines().find(|line| line.starts_with("api.example.com  /orders")).unwrap();
-        assert!(line.contains("roles admin,reader (outlives the token)") && line.contains("-> orders"), "{line}");
+        assert!(
+            line.contains("roles admin,reader (outlives the token)") && line.contains("-> orders"),
+            "{line}"
+        );
         let (_, out, _) = check(&text, true);
         let json: serde_json::Value = serde_json::from_str(&out).unwrap();
         let outliving = json["routes"].as_array().unwrap().iter().filter(|it| it["outlive_token"] == true);

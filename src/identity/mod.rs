@@ -11,6 +11,8 @@ mod password;
 mod record;
 mod revoked;
 mod sessions;
+#[cfg(test)]
+mod testing;
 mod throttle;
 mod users;
 mod works;

@@ -3,7 +3,7 @@
 use http::StatusCode;
 
 use super::Provider;
-use super::recorded::{origin, record};
+use super::recorded::{done_and_recorded, origin};
 use super::request::internal;
 use crate::auth::Permit;
 use crate::body::ResponseBody;
@@ -29,13 +29,11 @@ pub async fn logout(
     let name = caller.username().clone();
     let event =
         Event::success(Action::Logout, clock::now()).by(Actor::User(name)).on(Target::Session(session));
-    let ended = async {
-        let end = move |sessions: &Sessions| sessions.end(session, clock::now());
-        provider.with_sessions(end).await?.map_err(|error| internal(&error))?;
-        record(provider, event.session(session).from(origin(inbound))).await
-    };
-    match ended.await {
-        Ok(()) => Ok(Response::new(StatusCode::NO_CONTENT, ResponseBody::empty())),
+    let event = event.session(session).from(origin(inbound));
+    let end = move |sessions: &Sessions| sessions.end(session, clock::now());
+    let ended = done_and_recorded(provider, end, move |ended| ended.is_ok().then_some(event)).await;
+    match ended.and_then(|ended| ended.map_err(|error| internal(&error))) {
+        Ok(_) => Ok(Response::new(StatusCode::NO_CONTENT, ResponseBody::empty())),
         Err(_) => Err(Reject::Unavailable("the session could not be ended".to_owned())),
     }
 }

@@ -6,14 +6,14 @@
 use super::Provider;
 use super::error::OAuthError;
 use super::form::Parameters;
-use super::recorded::{self, about, check_password, explained, record};
+use super::recorded::{self, about, check_password, done_and_recorded, explained};
 use super::request::{Refusal, answered, internal, parameters};
 use super::tokens::{Login, answer};
 use crate::auth::{Caller, Permit};
 use crate::body::{RequestBody, ResponseBody};
 use crate::clock;
 use crate::id::SessionId;
-use crate::identity::check_new_password;
+use crate::identity::{Session, Sessions, User, check_new_password};
 use crate::inbound::Inbound;
 use crate::message::Response;
 use crate::observe::audit::{Action, Event, Origin};
@@ -50,16 +50,19 @@ async fn change(
     check_new_password(&new, caller.username())
         .map_err(|weak| OAuthError::invalid_request(weak.to_string()))?;
     let username = caller.username().to_string();
-    check_password(provider, Action::PasswordChange, from, username, current).await?;
+    let checked = check_password(provider, Action::PasswordChange, from, username, current).await?;
     let login = provider.login.clone();
     let hash = provider.control.spawn(async move { login.hash(new).await }).await;
     let hash = hash.map_err(|error| internal(&error))?.map_err(|error| explained(&error))?;
-    let change =
-        move |sessions: &crate::identity::Sessions| sessions.change_password(id, &hash, clock::now());
-    let changed = provider.with_sessions(change).await?.map_err(|error| internal(&error))?;
+    let change = move |sessions: &Sessions| sessions.change_password(id, &checked, &hash, clock::now());
+    let from = from.clone();
+    let event = move |changed: &Result<Option<(Session, User)>, _>| {
+        let (session, user) = changed.as_ref().ok()?.as_ref()?;
+        let event = about(Event::success(Action::PasswordChange, clock::now()), user);
+        Some(event.session(session.id).from(from))
+    };
+    let changed = done_and_recorded(provider, change, event).await?.map_err(|error| internal(&error))?;
     // The session may have ended while the password was hashed; then nothing was changed.
     let (session, user) = changed.ok_or(OAuthError::InvalidGrant)?;
-    let event = about(Event::success(Action::PasswordChange, clock::now()), &user).session(session.id);
-    record(provider, event.from(from.clone())).await?;
     answer(provider, &user, &Login::of(&session, None), false)
 }

@@ -4,7 +4,7 @@ use super::Provider;
 use super::error::OAuthError;
 use super::request::{RETRY_AFTER, internal};
 use crate::clock;
-use crate::identity::{self, LoginError, Session, User};
+use crate::identity::{self, LoginError, Session, Sessions, User};
 use crate::inbound::Inbound;
 use crate::observe::audit::{Action, Actor, Event, Origin, Target};
 use crate::peer::ClientIp;
@@ -45,6 +45,20 @@ pub(super) async fn check_password(
     provider.control.spawn(check).await.map_err(|error| internal(&error))?
 }
 
+/// Does it, and records what came of it, both to the end whether or not this client still waits: nobody escapes a record by hanging up.
+pub(super) async fn done_and_recorded<T: Send + 'static>(
+    provider: &Provider,
+    work: impl FnOnce(&Sessions) -> T + Send + 'static,
+    event: impl FnOnce(&T) -> Option<Event> + Send + 'static,
+) -> Result<T, OAuthError> {
+    let audit = provider.audit.clone();
+    let both = move |sessions: &Sessions| {
+        let done = work(sessions);
+        event(&done).map_or(Ok(()), |event| audit.record_blocking(event)).map(|()| done)
+    };
+    provider.with_sessions(both).await?.map_err(|error| internal(&error))
+}
+
 /// Begins the session of a user who has just logged in.
 pub(super) async fn begin_session(
     provider: &Provider,
@@ -53,16 +67,15 @@ pub(super) async fn begin_session(
     from: identity::Origin,
     origin: Origin,
 ) -> Result<(User, Session, Secret), OAuthError> {
-    let (sessions, audit) = (provider.sessions.clone(), provider.audit.clone());
-    let begin = move || {
+    let begin = move |sessions: &Sessions| {
         let (session, refresh) = sessions.begin(&user, &client_id, from, clock::now())?;
         Ok::<_, identity::SessionError>((user, session, refresh))
     };
-    let begun = provider.control.spawn_blocking(begin).await.map_err(|error| internal(&error))?;
-    let (user, session, refresh) = begun.map_err(|error| internal(&error))?;
-    let event = about(Event::success(Action::Login, clock::now()), &user).session(session.id).from(origin);
-    audit.record(event).await.map_err(|error| internal(&error))?;
-    Ok((user, session, refresh))
+    let event = move |begun: &Result<(User, Session, Secret), _>| {
+        let (user, session, _) = begun.as_ref().ok()?;
+        Some(about(Event::success(Action::Login, clock::now()), user).session(session.id).from(origin))
+    };
+    done_and_recorded(provider, begin, event).await?.map_err(|error| internal(&error))
 }
 
 /// What a user does to itself.

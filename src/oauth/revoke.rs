@@ -5,7 +5,7 @@ use http::StatusCode;
 use super::Provider;
 use super::client_auth;
 use super::error::{OAuthError, uncached_json};
-use super::recorded::{origin, record};
+use super::recorded::{done_and_recorded, origin};
 use super::request::{Refusal, answered, internal, parameters};
 use crate::auth::Permit;
 use crate::body::{RequestBody, ResponseBody};
@@ -51,17 +51,21 @@ async fn revoked(
         Some(access) => sessions.revoke_token(access.token, now).map(|()| Ended::Token(access.token)),
         None => end_session(sessions, &token, client.as_ref(), now),
     };
-    let target = match provider.with_sessions(end).await?.map_err(|error| internal(&error))? {
-        Ended::NotTheirs => return Err(OAuthError::UnauthorizedClient.into()),
-        Ended::Nothing => None,
-        Ended::Token(id) => Some(Target::Token(id.to_string())),
-        Ended::Session(id) => Some(Target::Session(id)),
+    let from = origin(inbound);
+    let event = move |ended: &Result<Ended, SessionError>| {
+        let target = match ended {
+            Ok(Ended::Token(id)) => Target::Token(id.to_string()),
+            Ok(Ended::Session(id)) => Target::Session(*id),
+            Ok(Ended::Nothing | Ended::NotTheirs) | Err(_) => return None,
+        };
+        Some(Event::success(Action::TokenRevoke, now).by(actor).on(target).from(from))
     };
-    if let Some(target) = target {
-        let event = Event::success(Action::TokenRevoke, now).by(actor).on(target);
-        record(provider, event.from(origin(inbound))).await?;
+    match done_and_recorded(provider, end, event).await?.map_err(|error| internal(&error))? {
+        Ended::NotTheirs => Err(OAuthError::UnauthorizedClient.into()),
+        Ended::Nothing | Ended::Token(_) | Ended::Session(_) => {
+            Ok(uncached_json(StatusCode::OK, "{}".to_owned()))
+        }
     }
-    Ok(uncached_json(StatusCode::OK, "{}".to_owned()))
 }
 
 /// What has ended.

@@ -108,6 +108,25 @@ fn each_event_leaves_exactly_one_record() {
 }
 
 /// ASVS V16: neither passwords nor tokens, nor what was typed into the wrong field, nor a hash of any of them.
+/// What was done is recorded, whether or not the client has waited for the answer.
+#[test]
+fn nobody_escapes_a_record_by_hanging_up() {
+    let gateway = Gateway::start(ROUTES);
+    gateway.add_user("alice", "reader");
+    let tokens: Vec<String> = (0..20).map(|_| gateway.login("alice")).collect();
+    for token in &tokens {
+        gateway.connect().send(Request::post("/auth/logout", "").bearer(token).encode("gateway"));
+    }
+    // One that waits comes after those that do not.
+    let last = gateway.login("alice");
+    gateway.send(&Request::post("/auth/logout", "").bearer(&last));
+    wait_until("as many records as ended sessions", || {
+        let alive = gateway.cli(["session", "list", "--json"]).ok().json().as_array().unwrap().len();
+        let text = fs::read_to_string(log_of(&gateway.site)).unwrap();
+        text.matches(r#""action":"logout""#).count() == tokens.len() + 1 - alive
+    });
+}
+
 #[test]
 fn no_secret_is_ever_in_the_audit_log() {
     let gateway = Gateway::start(ROUTES);

@@ -225,30 +225,36 @@ impl Sessions {
         Ok(self.read(token.session)?.map(|stored| stored.session))
     }
 
-    /// Gives the user of a session a new password. All other sessions of the user end, and so do all access tokens; the
-    /// session goes on. `None` if it has ended.
+    /// Gives the user of a session a new password, if it is `checked`, who has shown the present one. All other sessions of the user
+    /// end, and so do all access tokens; the session goes on. `None` if it has ended, or is that of somebody else.
     ///
     /// # Errors
     /// [`SessionError`].
     pub fn change_password(
         &self,
         id: SessionId,
+        checked: &User,
         hash: &PasswordHash,
         now: UnixTime,
     ) -> Result<Option<(Session, User)>, SessionError> {
         let Some(Stored { session, .. }) = self.read(id)? else { return Ok(None) };
-        let Some(user) = self.users.by_id(session.user)?.filter(|user| is_alive(&session, user)) else {
-            return Ok(None);
-        };
-        let changed = self.users.set_password_within(&user.username, hash, now, |user| {
-            // It may have ended, or been refreshed, a moment ago.
-            let Some(Stored { session, bytes }) = self.read(id)? else { return Ok(Batch::new()) };
+        let changed = self.users.set_password_within(&checked.username, hash, now, |before, after| {
+            // Looked at with each attempt: who was faster may have ended the session, or given the name to another.
+            let mine = |session: &Session| session.user == checked.id && before.id == checked.id;
+            let stored = self.read(id)?.filter(|it| mine(&it.session) && is_alive(&it.session, before));
+            let Some(Stored { session, bytes }) = stored else {
+                return Err(UserError::NotFound(checked.username.clone()));
+            };
             let key = id.as_bytes().as_slice();
-            let row = record::encode(&Session { version: user.version, ..session })?;
+            let row = record::encode(&Session { version: after.version, ..session })?;
             let batch = Batch::new().expect(Table::Sessions, key, Some(bytes));
             Ok(batch.put(Table::Sessions, key, row))
-        })?;
-        Ok(Some((session, changed)))
+        });
+        match changed {
+            Ok(user) => Ok(Some((session, user))),
+            Err(UserError::NotFound(_)) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// The sessions that are alive, from the first after `after`. Reads `limit` rows.

@@ -86,7 +86,12 @@ impl Sessions {
                     Err(StoreError::Conflict) => {}
                     Err(error) => return Err(error.into()),
                 },
-                Standing::Retried => return Ok(self.refreshed(&token, stored.session, user)),
+                // Whoever took it has written the next one, but perhaps not yet, or never, as far as the disk. Our answer promises that.
+                Standing::Retried => match self.store.commit(unchanged(&stored)) {
+                    Ok(()) => return Ok(self.refreshed(&token, stored.session, user)),
+                    Err(StoreError::Conflict) => {}
+                    Err(error) => return Err(error.into()),
+                },
                 Standing::Unknown => return Err(RefreshError::Unknown),
                 Standing::Old => {
                     self.end(id, now)?;
@@ -181,4 +186,9 @@ impl Sessions {
     fn refreshed(&self, token: &RefreshToken, session: Session, user: User) -> Refreshed {
         Refreshed { session, user, token: self.key.write(&self.key.next(token)) }
     }
+}
+
+/// Writes nothing: its commit waits until what was read is on the disk.
+fn unchanged(Stored { session, bytes }: &Stored) -> Batch {
+    Batch::new().expect(Table::Sessions, session.id.as_bytes().as_slice(), Some(bytes.clone()))
 }

@@ -7,6 +7,7 @@ use std::time::Duration;
 use super::{Lifetimes, Origin, RefreshError, Refreshed, Session, Sessions};
 use crate::clock::UnixTime;
 use crate::identity::password::PasswordHash;
+use crate::identity::testing::Disturbed;
 use crate::identity::users::{User, Users};
 use crate::name::{Roles, Username};
 use crate::secret::Secret;
@@ -32,6 +33,10 @@ impl House {
     fn open(path: &Path) -> Self {
         let store: Arc<dyn Store> =
             Arc::new(SledStore::open(path, 1 << 20, Duration::from_secs(30)).unwrap());
+        Self::on(store)
+    }
+
+    fn on(store: Arc<dyn Store>) -> Self {
         let revocations = Arc::new(Revocations::new());
         let users = Users::new(store.clone(), revocations.clone());
         let sessions = Sessions::open(store.clone(), users.clone()).unwrap();
@@ -227,14 +232,56 @@ fn a_new_password_ends_the_other_sessions_only() {
     let house = House::open(data.path());
     let ((own, own_token), (_, other)) = (house.begin("alice"), house.begin("alice"));
     let before = house.users.find("alice").unwrap().unwrap();
-    let (_, after) = house.sessions.change_password(own.id, &hash("second"), at(1)).unwrap().unwrap();
+    let (_, after) =
+        house.sessions.change_password(own.id, &before, &hash("second"), at(1)).unwrap().unwrap();
     assert_eq!((after.password, after.version), (hash("second"), before.version + 1));
     let token = Verified { user: before.id, version: before.version, ..verified() };
     assert!(house.revocations.refuses(&token), "all older access tokens end, also those of this session");
     assert!(house.refresh(&own_token, at(2)).is_ok());
     assert!(matches!(house.refresh(&other, at(2)), Err(RefreshError::Ended(_))));
     house.sessions.end(own.id, at(3)).unwrap();
-    assert!(house.sessions.change_password(own.id, &hash("third"), at(4)).unwrap().is_none());
+    assert!(house.sessions.change_password(own.id, &before, &hash("third"), at(4)).unwrap().is_none());
+}
+
+#[test]
+fn a_password_is_not_changed_in_a_session_that_ends_meanwhile() {
+    let data = tempfile::tempdir().unwrap();
+    let store = Disturbed::new(House::open(data.path()).store);
+    let house = House::on(store.clone());
+    let (session, token) = house.begin("alice");
+    let alice = house.users.find("alice").unwrap().unwrap();
+    let users = house.users.clone();
+    store.before_commit(move || {
+        users.set_password(&username("alice"), &hash("by the administrator"), at(1)).unwrap();
+    });
+    assert!(house.sessions.change_password(session.id, &alice, &hash("second"), at(1)).unwrap().is_none());
+    assert_eq!(house.users.find("alice").unwrap().unwrap().password, hash("by the administrator"));
+    assert!(matches!(house.refresh(&token, at(2)), Err(RefreshError::Ended(_))));
+}
+
+#[test]
+fn a_password_is_changed_for_the_user_who_has_shown_it() {
+    let data = tempfile::tempdir().unwrap();
+    let house = House::open(data.path());
+    let (session, _) = house.begin("alice");
+    house.users.rename(&username("alice"), &username("alina"), at(1)).unwrap();
+    let other = house.add("alice");
+    assert!(house.sessions.change_password(session.id, &other, &hash("second"), at(1)).unwrap().is_none());
+    for name in ["alice", "alina"] {
+        assert_eq!(house.users.find(name).unwrap().unwrap().password, hash("first"), "{name}");
+    }
+}
+
+#[test]
+fn a_retried_refresh_promises_no_more_than_the_disk_has() {
+    let data = tempfile::tempdir().unwrap();
+    let store = Disturbed::new(House::open(data.path()).store);
+    let house = House::on(store.clone());
+    let (_, token) = house.begin("alice");
+    store.fail();
+    for attempt in ["first", "retried"] {
+        assert!(matches!(house.refresh(&token, at(1)), Err(RefreshError::Failed(_))), "{attempt}");
+    }
 }
 
 #[test]

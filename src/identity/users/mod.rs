@@ -196,20 +196,20 @@ impl Users {
         hash: &PasswordHash,
         now: UnixTime,
     ) -> Result<User, UserError> {
-        self.set_password_within(username, hash, now, |_| Ok(Batch::new()))
+        self.set_password_within(username, hash, now, |_, _| Ok(Batch::new()))
     }
 
-    /// The same, together with a batch that may depend on the user as it will be.
+    /// The same, together with a batch that may depend on the user as it is and as it will be. Nothing is changed if that fails.
     pub(super) fn set_password_within(
         &self,
         username: &Username,
         hash: &PasswordHash,
         now: UnixTime,
-        batch: impl Fn(&User) -> Result<Batch, StoreError>,
+        batch: impl Fn(&User, &User) -> Result<Batch, UserError>,
     ) -> Result<User, UserError> {
         self.retry(username, |stored| {
             let user = User { password: hash.clone(), ..stored.user.clone() };
-            let batch = batch(&changed(&user, Effect::EndsSessions, now))?;
+            let batch = batch(&stored.user, &changed(&user, Effect::EndsSessions, now))?;
             self.save(stored, &user, Effect::EndsSessions, batch, now)
         })
     }

@@ -8,8 +8,9 @@ use super::{User, UserError, Users};
 use crate::clock::UnixTime;
 use crate::id::UserId;
 use crate::identity::password::PasswordHash;
+use crate::identity::testing::Disturbed;
 use crate::name::{Role, Roles, Username};
-use crate::store::{Batch, Row, SledStore, Store, StoreError, Table};
+use crate::store::{Batch, SledStore, Store, Table};
 use crate::token::testing::verified;
 use crate::token::{Revocations, Verified};
 
@@ -299,44 +300,13 @@ fn records_tolerate_new_fields_and_refuse_new_versions() {
     assert!(message.contains("cannot be read") && !message.contains("argon2id"), "{message}");
 }
 
-/// A store whose commits arrive but are not acknowledged, as after a failing disk.
-#[derive(Debug)]
-struct Unacknowledged {
-    inner: Arc<dyn Store>,
-    failing: AtomicBool,
-}
-
-impl Store for Unacknowledged {
-    fn get(&self, table: Table, key: &[u8]) -> Result<Option<Vec<u8>>, StoreError> {
-        self.inner.get(table, key)
-    }
-
-    fn scan(&self, table: Table, after: Option<&[u8]>, limit: usize) -> Result<Vec<Row>, StoreError> {
-        self.inner.scan(table, after, limit)
-    }
-
-    fn commit(&self, batch: Batch) -> Result<(), StoreError> {
-        self.inner.commit(batch)?;
-        if self.failing.load(Ordering::SeqCst) {
-            let source = std::io::Error::other("no space");
-            return Err(StoreError::Failed { context: "cannot write".into(), source });
-        }
-        Ok(())
-    }
-
-    fn writable(&self) -> Result<(), String> {
-        self.inner.writable()
-    }
-}
-
 #[test]
 fn what_may_have_been_written_is_revoked_too() {
     let data = tempfile::tempdir().unwrap();
-    let store =
-        Arc::new(Unacknowledged { inner: House::open(data.path()).store, failing: AtomicBool::new(false) });
+    let store = Disturbed::new(House::open(data.path()).store);
     let house = House::on(Arc::clone(&store) as Arc<dyn Store>);
     let (alice, bob) = (house.add("alice"), house.add("bob"));
-    store.failing.store(true, Ordering::SeqCst);
+    store.fail();
     assert!(matches!(house.users.set_enabled(&name("alice"), false, T1), Err(UserError::Store(_))));
     assert!(matches!(house.users.remove(&name("bob"), T1), Err(UserError::Store(_))));
     assert!(!house.passes(&alice) && !house.passes(&bob));

@@ -1,7 +1,7 @@
 //! The refresh grant (RFC 6749 §6), with rotation (RFC 9700 §4.14.2).
 
 use super::super::error::OAuthError;
-use super::super::recorded::record;
+use super::super::recorded::done_and_recorded;
 use super::super::request::internal;
 use super::super::tokens::{Login, answer};
 use super::Request;
@@ -18,17 +18,19 @@ pub(super) async fn grant(request: Request<'_>) -> Result<Response<String>, OAut
     let refresh = move |sessions: &crate::identity::Sessions| {
         sessions.refresh(&token, &client_id, &origin, &lifetimes, clock::now())
     };
-    match provider.with_sessions(refresh).await? {
+    let event = move |refreshed: &Result<Refreshed, RefreshError>| match refreshed {
+        Err(error @ RefreshError::Reused(session)) => {
+            tracing::warn!(client.address = %address, error = %error, "security: a refresh token may have been stolen");
+            let event = Event::refused(Action::RefreshReuse, "reused", clock::now());
+            Some(event.on(Target::Session(*session)).session(*session).from(from))
+        }
+        _ => None,
+    };
+    match done_and_recorded(provider, refresh, event).await? {
         Ok(Refreshed { session, user, token }) => {
             answer(provider, &user, &Login::of(&session, Some(&token)), scope.is_some())
         }
         Err(RefreshError::Failed(error)) => Err(internal(&error)),
-        Err(error @ RefreshError::Reused(session)) => {
-            let event = Event::refused(Action::RefreshReuse, "reused", clock::now());
-            record(provider, event.on(Target::Session(session)).session(session).from(from)).await?;
-            tracing::warn!(client.address = %address, error = %error, "security: a refresh token may have been stolen");
-            Err(OAuthError::InvalidGrant)
-        }
         Err(error) => {
             tracing::debug!(client.address = %address, error = %error, "a refresh was refused");
             Err(OAuthError::InvalidGrant)
