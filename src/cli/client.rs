@@ -10,7 +10,7 @@ use super::user::{state, with_roles};
 use super::{print_json, table};
 use crate::config::Config;
 use crate::identity::{ClientView, NewSecret};
-use crate::name::Username;
+use crate::name::{Roles, Username};
 
 /// Does it, and says what that means.
 ///
@@ -33,7 +33,9 @@ pub(super) fn run(
         Client::Rotate { name, end_old, form } => {
             let new = open(config)?.clients().rotate_secret(name, !end_old)?;
             let meaning = if *end_old {
-                format!("{name} has a new secret; no other one is good any more")
+                format!(
+                    "{name} has a new secret; no other one is good any more, and tokens that it has go on until they expire"
+                )
             } else {
                 format!("{name} has a new secret; the one before stays good until the next rotation")
             };
@@ -87,7 +89,7 @@ fn list(form: Form, config: &Config, out: &mut dyn Write, err: &mut dyn Write) -
         let rows = clients.iter().map(|client| {
             [
                 client.client_id.to_string(),
-                if client.roles.is_empty() { "-".to_owned() } else { client.roles.to_string() },
+                shown(&client.roles),
                 state(client.enabled).to_owned(),
                 client.secrets.len().to_string(),
                 client.created.get(..10).unwrap_or_default().to_owned(),
@@ -98,6 +100,10 @@ fn list(form: Form, config: &Config, out: &mut dyn Write, err: &mut dyn Write) -
     Ok(())
 }
 
+fn shown(roles: &Roles) -> String {
+    if roles.is_empty() { "-".to_owned() } else { roles.to_string() }
+}
+
 fn show(client: &ClientView, form: Form, out: &mut dyn Write) -> Result<(), Failure> {
     if form.json {
         return print_json(out, client);
@@ -105,9 +111,9 @@ fn show(client: &ClientView, form: Form, out: &mut dyn Write) -> Result<(), Fail
     let rows = [
         ["client_id", client.client_id.as_str()],
         ["id", &client.id.to_string()],
-        ["roles", &client.roles.to_string()],
+        ["roles", &shown(&client.roles)],
         ["state", state(client.enabled)],
-        ["secrets of", &client.secrets.join(", ")],
+        ["secrets made", &client.secrets.join(", ")],
         ["added", &client.created],
     ];
     Ok(table::print(out, &rows.map(|row| row.map(str::to_owned)))?)

@@ -133,7 +133,6 @@ impl OAuthError {
     }
 }
 
-/// RFC 6749 §5.2: `%x20-21 / %x23-5B / %x5D-7E`, which is printable ASCII without the quote and the backslash.
 /// What no cache may keep, since a token is in it or a reason why not (RFC 6749 §5.1, §5.2).
 pub(super) fn uncached_json(status: StatusCode, body: String) -> Response<String> {
     Response::new(status, body)
@@ -142,6 +141,7 @@ pub(super) fn uncached_json(status: StatusCode, body: String) -> Response<String
         .with(PRAGMA, HeaderValue::from_static("no-cache"))
 }
 
+/// RFC 6749 §5.2: `%x20-21 / %x23-5B / %x5D-7E`, which is printable ASCII without the quote and the backslash.
 fn allowed(character: char) -> char {
     match character {
         '"' => '\'',

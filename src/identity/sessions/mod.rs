@@ -40,7 +40,7 @@ pub const NO_CLIENT: &str = "password";
 /// Where the secret behind refresh tokens is, in [`Table::Meta`].
 const KEY: &[u8] = b"refresh_token_key";
 
-/// Bytes of what a client says about itself that are kept.
+/// Characters of what a client says about itself that are kept.
 const MAX_AGENT: usize = 200;
 
 /// Rows that are read or deleted at a time.
