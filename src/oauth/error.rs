@@ -21,6 +21,9 @@ pub enum OAuthError {
     /// Username or password is wrong, or the user may not log in. Which of them is nobody's business.
     #[error("the username or the password is wrong")]
     InvalidGrant,
+    /// The refresh token gives nothing. Why is nobody's business but the log's.
+    #[error("the refresh token is unknown, expired or revoked")]
+    InvalidRefreshToken,
     /// This client may not use this grant.
     #[error("this client may not use this grant type")]
     UnauthorizedClient,
@@ -69,7 +72,7 @@ impl OAuthError {
         match self {
             Self::InvalidRequest(_) => "invalid_request",
             Self::InvalidClient(_) => "invalid_client",
-            Self::InvalidGrant => "invalid_grant",
+            Self::InvalidGrant | Self::InvalidRefreshToken => "invalid_grant",
             Self::UnauthorizedClient => "unauthorized_client",
             Self::UnsupportedGrantType => "unsupported_grant_type",
             Self::InvalidScope => "invalid_scope",
@@ -85,6 +88,7 @@ impl OAuthError {
             Self::InvalidClient(_) => StatusCode::UNAUTHORIZED,
             Self::InvalidRequest(_)
             | Self::InvalidGrant
+            | Self::InvalidRefreshToken
             | Self::UnauthorizedClient
             | Self::UnsupportedGrantType
             | Self::InvalidScope => StatusCode::BAD_REQUEST,
@@ -125,6 +129,7 @@ impl OAuthError {
             Self::InvalidClient(ClientAuth::Body)
             | Self::InvalidRequest(_)
             | Self::InvalidGrant
+            | Self::InvalidRefreshToken
             | Self::UnauthorizedClient
             | Self::UnsupportedGrantType
             | Self::InvalidScope
@@ -170,6 +175,7 @@ mod tests {
             (OAuthError::invalid_request("x"), 400, "invalid_request"),
             (OAuthError::InvalidClient(ClientAuth::Body), 401, "invalid_client"),
             (OAuthError::InvalidGrant, 400, "invalid_grant"),
+            (OAuthError::InvalidRefreshToken, 400, "invalid_grant"),
             (OAuthError::UnauthorizedClient, 400, "unauthorized_client"),
             (OAuthError::UnsupportedGrantType, 400, "unsupported_grant_type"),
             (OAuthError::InvalidScope, 400, "invalid_scope"),

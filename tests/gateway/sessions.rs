@@ -150,6 +150,7 @@ fn what_is_no_refresh_token_is_an_invalid_grant() {
     changed.replace_range(40..41, if &changed[40..41] == "A" { "B" } else { "A" });
     for token in ["x", "prt_", &tokens.access, &changed, &format!("{}A", tokens.refresh)] {
         assert_invalid_grant(&refresh(&gateway, token));
+        assert!(refresh(&gateway, token).text().contains("the refresh token is unknown"));
     }
     let missing = gateway.send(&Request::form("/token", &[("grant_type", "refresh_token")]));
     assert_eq!((missing.status, &missing.json()["error"]), (400, &json!("invalid_request")));

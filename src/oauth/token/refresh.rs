@@ -33,7 +33,7 @@ pub(super) async fn grant(request: Request<'_>) -> Result<Response<String>, OAut
         Err(RefreshError::Failed(error)) => Err(internal(&error)),
         Err(error) => {
             tracing::debug!(client.address = %address, error = %error, "a refresh was refused");
-            Err(OAuthError::InvalidGrant)
+            Err(OAuthError::InvalidRefreshToken)
         }
     }
 }
