@@ -49,7 +49,7 @@ impl Default for Argon2Params {
 }
 
 /// The text of a password hash, as the store keeps it: a PHC string, or what it was imported as. It may be anything, since
-/// [`Workspace::verify`] judges it, so that a record with a bad hash can still be read, shown and repaired. The empty text is that of
+/// `Workspace::verify` judges it, so that a record with a bad hash can still be read, shown and repaired. The empty text is that of
 /// a user without a password, who cannot log in.
 #[derive(Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(transparent)]
