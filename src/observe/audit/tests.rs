@@ -6,6 +6,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::clock::UnixTime;
+use crate::http1::testing::for_all;
 
 const NOW: UnixTime = UnixTime::from_secs(1_767_225_600);
 
@@ -305,12 +306,11 @@ fn records_that_come_together_all_come_into_the_chain() {
     house.verify().unwrap();
 }
 
-proptest! {
-    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
-
-    /// Whatever is at the end when the log is opened, what comes afterwards is in a chain behind what was acknowledged.
-    #[test]
-    fn any_rest_of_a_line_is_survived(rest in proptest::collection::vec(any::<u8>(), 0..300), cut in 0..400_usize) {
+/// Whatever is at the end when the log is opened, what comes afterwards is in a chain behind what was acknowledged.
+#[test]
+fn any_rest_of_a_line_is_survived() {
+    // Each case waits for the disk a few times.
+    for_all(200, (proptest::collection::vec(any::<u8>(), 0..300), 0..400_usize), |(rest, cut)| {
         let house = House::with_records(2);
         let head = fs::read(files::with_suffix(&house.log(), "head")).unwrap();
         write(&house.audit(), 1);
@@ -324,11 +324,14 @@ proptest! {
         write(&house.audit(), 1);
         let summary = house.verify();
         prop_assert!(summary.is_ok(), "{summary:?}");
-    }
+        Ok(())
+    });
+}
 
-    /// A byte of the file that is changed is found, wherever it is.
-    #[test]
-    fn any_byte_that_is_changed_is_found(at in any::<prop::sample::Index>(), byte in any::<u8>()) {
+/// A byte of the file that is changed is found, wherever it is.
+#[test]
+fn any_byte_that_is_changed_is_found() {
+    for_all(200, (any::<prop::sample::Index>(), any::<u8>()), |(at, byte)| {
         let house = House::with_records(3);
         let mut bytes = fs::read(house.log()).unwrap();
         let at = at.index(bytes.len());
@@ -336,5 +339,6 @@ proptest! {
         bytes[at] = byte;
         fs::write(house.log(), bytes).unwrap();
         prop_assert!(house.verify().is_err());
-    }
+        Ok(())
+    });
 }
