@@ -6,11 +6,11 @@ use super::administration::Administration;
 use super::arguments::{Client, Form};
 use super::confirm::confirm;
 use super::failure::{Failure, Status};
-use super::user::{state, with_roles};
+use super::user::{day, shown, state, with_roles};
 use super::{print_json, table};
 use crate::config::Config;
 use crate::identity::{ClientView, NewSecret};
-use crate::name::{Roles, Username};
+use crate::name::Username;
 
 /// Does it, and says what that means.
 ///
@@ -92,16 +92,12 @@ fn list(form: Form, config: &Config, out: &mut dyn Write, err: &mut dyn Write) -
                 shown(&client.roles),
                 state(client.enabled).to_owned(),
                 client.secrets.len().to_string(),
-                client.created.get(..10).unwrap_or_default().to_owned(),
+                day(&client.created).to_owned(),
             ]
         });
         table::print(out, &std::iter::once(head).chain(rows).collect::<Vec<_>>())?;
     }
     Ok(())
-}
-
-fn shown(roles: &Roles) -> String {
-    if roles.is_empty() { "-".to_owned() } else { roles.to_string() }
 }
 
 fn show(client: &ClientView, form: Form, out: &mut dyn Write) -> Result<(), Failure> {

@@ -113,7 +113,7 @@ fn list(form: Form, config: &Config, out: &mut dyn Write, err: &mut dyn Write) -
     } else {
         let head = ["USERNAME", "ROLES", "STATE", "PASSWORD", "ADDED"].map(str::to_owned);
         let rows = users.into_iter().map(|user| {
-            let roles = if user.roles.is_empty() { "-".to_owned() } else { user.roles.to_string() };
+            let roles = shown(&user.roles);
             let (state, added) = (state(user.enabled).to_owned(), day(&user.created).to_owned());
             [user.username.to_string(), roles, state, user.password_form, added]
         });
@@ -175,6 +175,11 @@ fn report(out: &mut dyn Write, form: Form, user: &UserView, meaning: &str) -> Re
     Ok(())
 }
 
+/// The roles in a table.
+pub(super) fn shown(roles: &Roles) -> String {
+    if roles.is_empty() { "-".to_owned() } else { roles.to_string() }
+}
+
 pub(super) fn with_roles(roles: &Roles) -> String {
     match roles.iter().count() {
         0 => "no role".to_owned(),
@@ -188,7 +193,7 @@ pub(super) fn state(enabled: bool) -> &'static str {
 }
 
 /// `2026-01-31` of an RFC 3339 time.
-fn day(time: &str) -> &str {
+pub(super) fn day(time: &str) -> &str {
     time.split_once('T').map_or(time, |(day, _)| day)
 }
 

@@ -119,7 +119,7 @@ impl Users {
         program: Program,
         now: UnixTime,
     ) -> Result<User, UserError> {
-        self.insert(name, roles, PasswordHash::from_stored(String::new()), Some(program), now)
+        self.insert(name, roles, PasswordHash::default(), Some(program), now)
     }
 
     /// Changes the secrets of a client. Its tokens stay good.
