@@ -4,30 +4,15 @@
 use std::io::Write;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
-/// Appends a number in decimal. Most numbers here have three digits at most, and without a loop take 42 instructions, not 94.
+/// Appends a number in decimal. Most numbers here have three digits at most, and take 20 instructions less than by the library.
 pub fn decimal(out: &mut Vec<u8>, value: u64) {
     let ascii = |digit: u64| b'0' + digit as u8;
     match value {
         0..10 => out.push(ascii(value)),
         10..100 => out.extend_from_slice(&[ascii(value / 10), ascii(value % 10)]),
         100..1000 => out.extend_from_slice(&[ascii(value / 100), ascii(value / 10 % 10), ascii(value % 10)]),
-        _ => long(out, value),
+        _ => out.extend_from_slice(itoa::Buffer::new().format(value).as_bytes()),
     }
-}
-
-fn long(out: &mut Vec<u8>, mut value: u64) {
-    // The digits come out last first; 20 hold the greatest number.
-    let mut digits = [0; 20];
-    let mut unused = digits.len();
-    for digit in digits.iter_mut().rev() {
-        *digit = b'0' + (value % 10) as u8;
-        unused -= 1;
-        value /= 10;
-        if value == 0 {
-            break;
-        }
-    }
-    out.extend_from_slice(digits.get(unused..).unwrap_or_default());
 }
 
 /// Appends the bytes in lower-case hexadecimal.
@@ -60,19 +45,33 @@ pub fn socket(out: &mut Vec<u8>, address: SocketAddr) {
     }
 }
 
-fn ipv4(out: &mut Vec<u8>, address: Ipv4Addr) {
-    for (index, octet) in address.octets().into_iter().enumerate() {
-        if index > 0 {
-            out.push(b'.');
+/// The octets of an IPv4 address as text: up to three digits and a point, the first of them in the lowest byte.
+static OCTETS: [u32; 256] = {
+    let mut octets = [0; 256];
+    let mut octet = 0;
+    while octet < 256 {
+        let (mut text, mut rest) = (b'.' as u32, octet);
+        loop {
+            text = text << 8 | (b'0' as u32 + rest % 10);
+            rest /= 10;
+            if rest == 0 {
+                break;
+            }
         }
-        if octet >= 100 {
-            out.push(b'0' + octet / 100);
-        }
-        if octet >= 10 {
-            out.push(b'0' + octet / 10 % 10);
-        }
-        out.push(b'0' + octet % 10);
+        octets[octet as usize] = text;
+        octet += 1;
     }
+    octets
+};
+
+fn ipv4(out: &mut Vec<u8>, address: Ipv4Addr) {
+    // All of it in one register, so that the vector is asked for room once and not for each digit.
+    let (mut text, mut length) = (0, 0);
+    for octet in address.octets() {
+        text |= u128::from(OCTETS[usize::from(octet)]) << (8 * length);
+        length += 2 + u32::from(octet >= 10) + u32::from(octet >= 100);
+    }
+    out.extend(text.to_le_bytes().get(..length as usize - 1).unwrap_or_default());
 }
 
 /// Reads digits and nothing else: no sign, no blank, at least one.
