@@ -12,9 +12,9 @@ use crate::clock;
 use crate::config::{Config, Login as LoginSettings, Throttle};
 use crate::gateway::Snapshot;
 use crate::health::Health;
-use crate::identity::{Clients, KeyPolicy, Keys, KeysError, Login, Sessions, Users};
+use crate::identity::{Clients, KeyPolicy, Keys, KeysError, Login, Registration, Sessions, Users};
 use crate::limit::Limits;
-use crate::oauth::Provider;
+use crate::oauth::{Provider, Services};
 use crate::observe::audit::Audit;
 use crate::observe::metrics::Series;
 use crate::token::{KeyRing, Verifier};
@@ -28,6 +28,8 @@ pub struct Parts {
     pub keys: Arc<Keys>,
     /// Passwords, and the threads that hash them.
     pub login: Arc<Login>,
+    /// Users who come by themselves.
+    pub registration: Arc<Registration>,
     /// Their sessions.
     pub sessions: Sessions,
     /// Where logins are recorded.
@@ -66,15 +68,14 @@ pub fn build_with(
 ) -> Snapshot {
     let token = &config.token;
     let verifier = Verifier::new(ring.clone(), &token.issuer, &token.audience, token.leeway);
-    let provider = Arc::new(Provider::new(
-        &config,
-        parts.login.clone(),
-        parts.sessions.clone(),
-        Clients::new(parts.users.clone()),
-        parts.audit.clone(),
-        ring,
-        parts.control.clone(),
-    ));
+    let services = Services {
+        login: parts.login.clone(),
+        registration: parts.registration.clone(),
+        sessions: parts.sessions.clone(),
+        clients: Clients::new(parts.users.clone()),
+        audit: parts.audit.clone(),
+    };
+    let provider = Arc::new(Provider::new(&config, services, ring, parts.control.clone()));
     let limits = Arc::new(Limits::new(&config.limits, limits, clock::monotonic()));
     Snapshot::new(config, verifier, provider, parts.health.clone(), series, limits, &parts.instance)
 }

@@ -20,7 +20,7 @@ use portcullis::app;
 use portcullis::clock;
 use portcullis::gateway::{Shared, Worker};
 use portcullis::health::Health;
-use portcullis::identity::{Argon2Params, HashPool, Login, Sessions, Throttle, Users};
+use portcullis::identity::{Argon2Params, HashPool, Login, Registration, Sessions, Throttle, Users};
 use portcullis::observe::AccessLog;
 use portcullis::observe::audit::Audit;
 use portcullis::observe::metrics::{Seat, Series};
@@ -99,11 +99,15 @@ fn worker(directory: &TempDir, runtime: &Runtime) -> Arc<Worker> {
     let record = HS256.0.trim().as_bytes();
     let id = KeyRecord::read(record).unwrap().id().as_str().to_owned();
     store.commit(Batch::new().put(Table::Keys, id, record)).unwrap();
+    let tries = &config.registration.throttle;
+    let registration =
+        Registration::new(store.clone(), users.clone(), pool.clone(), tries, clock::monotonic());
     let throttle = Arc::new(Throttle::new(&config.login.throttle, clock::monotonic()));
     let parts = Parts {
         sessions,
         keys: Arc::new(app::open_keys(&config, store.clone()).unwrap()),
         login: Arc::new(Login::new(users.clone(), pool, throttle)),
+        registration: Arc::new(registration),
         users,
         health: Arc::new(Health::new(store.clone(), audit.clone())),
         audit,

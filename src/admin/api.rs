@@ -1,16 +1,20 @@
 //! Admin requests → answers. Blocks: the server runs it off its event loop.
 
+use std::time::Duration;
+
 use http::{Method, StatusCode};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
 use super::TokenView;
 use super::wire::{
-    CLIENTS, Change, ChangeClient, IMPORT, Import, KEYS, NewClient, NewUser, ROTATE, Rotate, RotateSecret,
-    SESSIONS, USERS, VERIFY, VerifyToken, status_of,
+    CLIENTS, Change, ChangeClient, IMPORT, INVITATIONS, Import, Invite, KEYS, NewClient, NewUser, ROTATE,
+    Rotate, RotateSecret, SESSIONS, USERS, VERIFY, VerifyToken, status_of,
 };
 use crate::id::SessionId;
-use crate::identity::{AdminError, Administered, ClientAdmin, Outcome, SessionAdmin, UserAdmin};
+use crate::identity::{
+    AdminError, Administered, ClientAdmin, InvitationAdmin, Outcome, SessionAdmin, UserAdmin,
+};
 use crate::name::Username;
 use crate::secret::Secret;
 
@@ -25,7 +29,7 @@ pub(super) fn answer(
     path: &str,
     body: &[u8],
 ) -> (StatusCode, Vec<u8>) {
-    let Administered { users, sessions, clients, keys } = administered;
+    let Administered { users, sessions, clients, invitations, keys } = administered;
     let (users, sessions, clients, keys) = (&**users, &**sessions, &**clients, &**keys);
     let user = path.strip_prefix(USERS).and_then(|rest| rest.strip_prefix('/'));
     let client = path.strip_prefix(CLIENTS).and_then(|rest| rest.strip_prefix('/'));
@@ -34,6 +38,9 @@ pub(super) fn answer(
         (&Method::GET, CLIENTS, _) => clients.clients().and_then(|list| json(&list)),
         (&Method::POST, CLIENTS, _) => add_client(clients, body),
         (method, _, _) if let Some(name) = client => one_client(clients, method, name, body),
+        (method, path, _) if let Some(rest) = path.strip_prefix(INVITATIONS) => {
+            invited(&**invitations, method, rest, body)
+        }
         (&Method::GET, SESSIONS, _) => sessions.sessions(None).and_then(|list| json(&list)),
         (&Method::DELETE, _, _) if let Some(id) = session => end_session(sessions, id),
         (method, _, Some(name)) if let Some(name) = name.strip_suffix("/sessions") => {
@@ -100,6 +107,35 @@ fn one_client(
     };
     tracing::info!(client = %name, what, "a client was changed");
     Ok(answer)
+}
+
+fn invited(
+    invitations: &dyn InvitationAdmin,
+    method: &Method,
+    path: &str,
+    body: &[u8],
+) -> Result<Vec<u8>, AdminError> {
+    match (method, path.strip_prefix('/')) {
+        (&Method::GET, None) => json(&invitations.invitations()?),
+        (&Method::POST, None) => {
+            let Invite { username, roles, good_for } = parse(body)?;
+            let good_for = Duration::from_secs(good_for);
+            let new = match roles {
+                Some(roles) => invitations.invite(&username, roles, good_for)?,
+                None => invitations.invite_again(&username, good_for)?,
+            };
+            let view = &new.view;
+            tracing::info!(user = %view.username, roles = %view.roles, expires = view.expires, "a user was invited");
+            json(&new)
+        }
+        (&Method::DELETE, Some(name)) => {
+            let name = Username::new(name).map_err(invalid)?;
+            invitations.uninvite(&name)?;
+            tracing::info!(user = %name, "an invitation was taken back");
+            json(&())
+        }
+        _ => Err(AdminError::Invalid { reason: format!("{method} is not known for this of invitations") }),
+    }
 }
 
 fn end_session(sessions: &dyn SessionAdmin, id: &str) -> Result<Vec<u8>, AdminError> {

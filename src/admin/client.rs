@@ -17,13 +17,14 @@ use tokio::runtime::{Builder, Runtime};
 
 use super::TokenView;
 use super::wire::{
-    CLIENTS, Change, ChangeClient, IMPORT, Import, KEYS, NewClient, NewUser, ROTATE, Rotate, RotateSecret,
-    SESSIONS, USERS, VERIFY, VerifyToken,
+    CLIENTS, Change, ChangeClient, IMPORT, INVITATIONS, Import, Invite, KEYS, NewClient, NewUser, ROTATE,
+    Rotate, RotateSecret, SESSIONS, USERS, VERIFY, VerifyToken,
 };
 use crate::id::SessionId;
 use crate::identity::{
-    AdminError, ClientAdmin, ClientView, ImportRules, ImportedUser, KeyAdmin, KeyView, NewSecret, Outcome,
-    Rotation, SessionAdmin, SessionView, UserAdmin, UserView,
+    AdminError, ClientAdmin, ClientView, ImportRules, ImportedUser, InvitationAdmin, InvitationView,
+    KeyAdmin, KeyView, NewInvitation, NewSecret, Outcome, Rotation, SessionAdmin, SessionView, UserAdmin,
+    UserView,
 };
 use crate::name::{Roles, Username};
 use crate::secret::Secret;
@@ -197,6 +198,31 @@ impl SessionAdmin for Client {
 
     fn end_sessions(&self, of: &Username) -> Result<(), AdminError> {
         self.call(&Method::DELETE, &format!("{USERS}/{of}/sessions"), &())
+    }
+}
+
+impl InvitationAdmin for Client {
+    fn invite(
+        &self,
+        username: &Username,
+        roles: Roles,
+        good_for: Duration,
+    ) -> Result<NewInvitation, AdminError> {
+        let (username, good_for) = (username.clone(), good_for.as_secs());
+        self.call(&Method::POST, INVITATIONS, &Invite { username, roles: Some(roles), good_for })
+    }
+
+    fn invite_again(&self, username: &Username, good_for: Duration) -> Result<NewInvitation, AdminError> {
+        let (username, good_for) = (username.clone(), good_for.as_secs());
+        self.call(&Method::POST, INVITATIONS, &Invite { username, roles: None, good_for })
+    }
+
+    fn invitations(&self) -> Result<Vec<InvitationView>, AdminError> {
+        self.call(&Method::GET, INVITATIONS, &())
+    }
+
+    fn uninvite(&self, username: &Username) -> Result<(), AdminError> {
+        self.call(&Method::DELETE, &format!("{INVITATIONS}/{username}"), &())
     }
 }
 

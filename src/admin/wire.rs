@@ -11,6 +11,8 @@ use crate::name::{Roles, Username};
 pub(super) const USERS: &str = "/admin/v1/users";
 /// The clients.
 pub(super) const CLIENTS: &str = "/admin/v1/clients";
+/// The invitations.
+pub(super) const INVITATIONS: &str = "/admin/v1/invitations";
 /// The sessions; those of a user are under [`USERS`], too.
 pub(super) const SESSIONS: &str = "/admin/v1/sessions";
 /// `POST`: users that come from elsewhere.
@@ -37,6 +39,18 @@ pub(super) struct NewUser {
 pub(super) struct NewClient {
     pub(super) client_id: Username,
     pub(super) roles: Roles,
+}
+
+/// `POST /admin/v1/invitations`
+#[derive(Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Invite {
+    pub(super) username: Username,
+    /// Of a new user; absent for one who exists.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub(super) roles: Option<Roles>,
+    /// How long it is good, in seconds.
+    pub(super) good_for: u64,
 }
 
 /// `PATCH /admin/v1/clients/NAME`

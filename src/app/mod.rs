@@ -25,8 +25,8 @@ use crate::health::{Health, Phase};
 use crate::id::{NoRandomness, fill_random};
 use crate::identity::{
     self, Administered, Argon2Params, HashPool, Hashing, KeyPolicy, Keys, KeysError, Lifetimes,
-    LocalClientAdmin, LocalSessionAdmin, LocalUserAdmin, Login, SessionError, Sessions, Throttle, UserError,
-    Users, restore_works,
+    LocalClientAdmin, LocalInvitationAdmin, LocalSessionAdmin, LocalUserAdmin, Login, Registration,
+    SessionError, Sessions, Throttle, UserError, Users, restore_works,
 };
 use crate::observe::AccessLog;
 use crate::observe::audit::{Action, Audit, AuditError, Event, Target};
@@ -124,6 +124,7 @@ impl Gateway {
             users: users.clone(),
             keys: Arc::new(open_keys(&config, store.clone())?),
             login: Arc::new(Login::new(users.clone(), pool.clone(), throttle)),
+            registration: registration(&config, &store, &users, &pool),
             sessions: Sessions::open(store.clone(), users.clone())?,
             audit: audit.clone(),
             health: Arc::new(Health::new(store.clone(), audit.clone())),
@@ -258,6 +259,16 @@ pub fn open_keys(config: &Config, store: Arc<dyn Store>) -> Result<Keys, StartEr
     Ok(Keys::read(store, seal, &KeyPolicy::from(&config.token), clock::now())?)
 }
 
+fn registration(
+    config: &Config,
+    store: &Arc<dyn Store>,
+    users: &Users,
+    pool: &Arc<HashPool>,
+) -> Arc<Registration> {
+    let (settings, epoch) = (&config.registration.throttle, clock::monotonic());
+    Arc::new(Registration::new(store.clone(), users.clone(), pool.clone(), settings, epoch))
+}
+
 /// What the admin socket gives access to.
 fn administered(
     users: &Users,
@@ -268,10 +279,12 @@ fn administered(
     let shared = shared.clone();
     let lifetimes = move || Lifetimes::of(&shared.snapshot.load().config.token);
     let sessions = publisher.parts().sessions.clone();
+    let invitations = publisher.parts().registration.invitations().clone();
     Administered {
         users: Arc::new(LocalUserAdmin::new(users.clone(), Hashing::Pool(pool.clone()), clock::now)),
         sessions: Arc::new(LocalSessionAdmin::new(sessions, lifetimes, clock::now)),
         clients: Arc::new(LocalClientAdmin::new(users.clone(), clock::now)),
+        invitations: Arc::new(LocalInvitationAdmin::new(invitations, users.clone(), clock::now)),
         keys: publisher.clone(),
     }
 }

@@ -46,12 +46,13 @@ impl Publisher {
         let _turn = self.turn();
         let before = self.shared.snapshot.load_full();
         let series = metrics.map(|metrics| metrics.series(&config, before.series.as_deref()));
-        let throttle = config.login.throttle;
+        let (throttle, registration) = (config.login.throttle, config.registration.throttle);
         let snapshot = reload::build(Arc::new(config), &self.parts, series, Some(&before.buckets))?;
         drop(before);
         let event = Event::success(Action::ConfigReload, clock::now()).on(configuration(&snapshot));
         self.parts.audit.record_blocking(event)?;
         self.parts.login.throttle().adopt(&throttle);
+        self.parts.registration.throttle().adopt(&registration);
         reload::retire(self.shared.snapshot.swap(Arc::new(snapshot)), &self.parts.control);
         self.sooner.notify_one();
         Ok(())

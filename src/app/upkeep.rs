@@ -15,7 +15,7 @@ use crate::shutdown::Signal;
 
 /// How often revocations that no token can outlive are forgotten.
 const FORGET_EVERY: Duration = Duration::from_secs(60);
-/// In every so many of those rounds, sessions that have ended are deleted: all of them are read for that.
+/// In every so many of those rounds, sessions and invitations that have ended are deleted: all of them are read for that.
 const SESSIONS_ROUND: u32 = 60;
 
 /// Deletes what does not matter any more, until the signal comes.
@@ -25,6 +25,7 @@ pub(super) fn forget(
     mut signal: Signal,
 ) -> impl Future<Output = ()> + use<> {
     let (revoked, sessions) = (parts.users.revoked().clone(), parts.sessions.clone());
+    let invitations = parts.registration.invitations().clone();
     async move {
         let mut tick = interval(FORGET_EVERY);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -33,22 +34,25 @@ pub(super) fn forget(
                 () = signal.wait() => return,
                 _ = tick.tick() => {}
             }
-            let (revoked, sessions) = (revoked.clone(), sessions.clone());
+            let (revoked, sessions, invitations) = (revoked.clone(), sessions.clone(), invitations.clone());
             let config = shared.snapshot.load().config.clone();
             let work = move || {
                 let retention = revoked.retention(longest_token(&config))?;
                 revoked.forget(clock::now(), retention)?;
                 if round.is_multiple_of(SESSIONS_ROUND) {
                     sessions.forget_ended(&Lifetimes::of(&config.token), clock::now())?;
+                    invitations.forget_dead(clock::now())?;
                 }
                 Ok::<_, SessionError>(())
             };
             match tokio::task::spawn_blocking(work).await {
                 Ok(Ok(())) => {}
                 Ok(Err(error)) => {
-                    tracing::warn!(error = %with_causes(&error), "old revocations and sessions could not be deleted")
+                    tracing::warn!(error = %with_causes(&error), "old revocations, sessions and invitations could not be deleted")
                 }
-                Err(error) => tracing::error!(error = %error, "deleting old revocations and sessions failed"),
+                Err(error) => {
+                    tracing::error!(error = %error, "deleting old revocations, sessions and invitations failed")
+                }
             }
         }
     }

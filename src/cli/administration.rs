@@ -17,9 +17,9 @@ use crate::causes::with_causes;
 use crate::clock;
 use crate::config::{self, Config};
 use crate::identity::{
-    self, AdminError, Administered, Argon2Params, ClientAdmin, Hashing, KeyAdmin, KeyPolicy, KeyView, Keys,
-    Lifetimes, LocalClientAdmin, LocalSessionAdmin, LocalUserAdmin, Recorder, Rotation, SessionAdmin,
-    Sessions, UserAdmin, Users,
+    self, AdminError, Administered, Argon2Params, ClientAdmin, Hashing, InvitationAdmin, Invitations,
+    KeyAdmin, KeyPolicy, KeyView, Keys, Lifetimes, LocalClientAdmin, LocalInvitationAdmin, LocalSessionAdmin,
+    LocalUserAdmin, Recorder, Rotation, SessionAdmin, Sessions, UserAdmin, Users,
 };
 use crate::observe::audit::{Actor, Audit};
 use crate::store::{Store, StoreError};
@@ -105,6 +105,14 @@ impl Administration {
         }
     }
 
+    /// The invitations of users.
+    pub(super) fn invitations(&self) -> &dyn InvitationAdmin {
+        match self {
+            Self::Gateway(client) => client,
+            Self::Store(opened) => &*opened.administered.invitations,
+        }
+    }
+
     /// Their sessions.
     pub(super) fn sessions(&self) -> &dyn SessionAdmin {
         match self {
@@ -167,8 +175,10 @@ impl Opened {
             policy: KeyPolicy::from(&config.token),
         };
         let clients = Arc::new(LocalClientAdmin::new(users.clone(), clock::now));
+        let invitations = Invitations::new(store.clone(), users.clone());
+        let invitations = Arc::new(LocalInvitationAdmin::new(invitations, users.clone(), clock::now));
         let users = Arc::new(LocalUserAdmin::new(users, Hashing::Here(params), clock::now));
-        let administered = Administered { users, sessions, clients, keys: Arc::new(keys) };
+        let administered = Administered { users, sessions, clients, invitations, keys: Arc::new(keys) };
         Ok(Self { administered: administered.recorded(&recorder), store, revocations })
     }
 

@@ -8,6 +8,7 @@ use clap_complete::Shell;
 use http::{HeaderName, HeaderValue, Method};
 
 use super::audit::Audit;
+use super::invite::Invite;
 use crate::id::SessionId;
 use crate::name::{Role, Username};
 
@@ -144,6 +145,21 @@ pub(super) enum User {
     },
     /// Add users that come from elsewhere, with the hashes of their passwords
     Import(Import),
+    /// Add a user who chooses the password, or let one choose another; the invitation is shown this once
+    Invite(Invite),
+    /// List the invitations that are good
+    Invitations {
+        #[command(flatten)]
+        form: Form,
+    },
+    /// Take the invitation of a user back; the user stays
+    Uninvite {
+        /// The username
+        #[arg(value_name = "NAME")]
+        name: Username,
+        #[command(flatten)]
+        form: Form,
+    },
     /// List all users
     List {
         #[command(flatten)]

@@ -11,6 +11,7 @@ mod echo;
 mod explain;
 mod failure;
 mod import;
+mod invite;
 mod key;
 mod password;
 mod serve;

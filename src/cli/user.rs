@@ -8,7 +8,7 @@ use super::administration::Administration;
 use super::arguments::{Form, User};
 use super::confirm::confirm;
 use super::failure::{Failure, Status};
-use super::{import, password, print_json, table};
+use super::{import, invite, password, print_json, table};
 use crate::config::Config;
 use crate::identity::UserView;
 use crate::name::{Roles, Username};
@@ -25,6 +25,9 @@ pub(super) fn run(
 ) -> Result<Status, Failure> {
     match command {
         User::Import(command) => import::run(command, config, out, err),
+        User::Invite(command) => invite::run(command, config, out),
+        User::Invitations { form } => invite::list(*form, config, out, err),
+        User::Uninvite { name, form } => invite::revoke(name, *form, config, out),
         User::List { form } => list(*form, config, out, err),
         User::Show { name, form } => show(name, *form, config, out),
         User::Remove { name, yes, form } => remove(name, *yes, *form, config, out, err),
@@ -45,7 +48,13 @@ pub(super) fn run(
 /// Changes one user. Returns the user as it is now, and what was done; `None` for a command that changes none.
 fn change(command: &User, config: &Config) -> Result<Option<(UserView, String)>, Failure> {
     let changed = match command {
-        User::Import(_) | User::List { .. } | User::Show { .. } | User::Remove { .. } => return Ok(None),
+        User::Import(_)
+        | User::Invite(_)
+        | User::Invitations { .. }
+        | User::Uninvite { .. }
+        | User::List { .. }
+        | User::Show { .. }
+        | User::Remove { .. } => return Ok(None),
         User::Add { name, roles, password, .. } => {
             let (roles, password) = (roles.iter().cloned().collect(), password::read(*password, name)?);
             let user = Administration::open(config)?.users().add(name, roles, password)?;
@@ -94,7 +103,7 @@ fn change(command: &User, config: &Config) -> Result<Option<(UserView, String)>,
 }
 
 /// The administration, for a command about a user who has to be there.
-fn existing(config: &Config, name: &Username) -> Result<Administration, Failure> {
+pub(super) fn existing(config: &Config, name: &Username) -> Result<Administration, Failure> {
     let path = config.store.path.display();
     Administration::open_existing(config)?.ok_or_else(|| {
         Failure::failed(format!("there is no user \"{name}\": the data directory {path} is empty or missing"))

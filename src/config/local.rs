@@ -9,6 +9,7 @@ use crate::route::{Access, Host, Methods, PathPattern, Pattern};
 
 use super::diagnostics::{Kind, Problem, Problems};
 use super::reader::{Fault, Given};
+use super::registration::RegistrationMode;
 use super::routes::Surroundings;
 use super::settings::{Endpoint, Route, Target};
 
@@ -85,7 +86,8 @@ impl LocalPaths {
         problems: &mut Problems,
     ) -> Vec<(Pattern, Route)> {
         let mut entries = Vec::with_capacity(Endpoint::ALL.len() * (1 + hosts.len()));
-        for endpoint in Endpoint::ALL {
+        let may_register = around.registration.mode != RegistrationMode::Off;
+        for endpoint in Endpoint::ALL.into_iter().filter(|it| *it != Endpoint::Register || may_register) {
             let route = match self.route(endpoint, around) {
                 Ok(route) => route,
                 Err(message) => {
@@ -135,7 +137,8 @@ impl LocalPaths {
             | Endpoint::Revoke
             | Endpoint::Introspect
             | Endpoint::Logout
-            | Endpoint::Password => self.under_prefix(endpoint.name()),
+            | Endpoint::Password
+            | Endpoint::Register => self.under_prefix(endpoint.name()),
             Endpoint::Health => self.health.value.clone(),
             Endpoint::Ready => self.ready.value.clone(),
         }
@@ -153,7 +156,7 @@ impl Endpoint {
             Self::Token => "server.token_path",
             Self::Jwks => "the key set",
             Self::Metadata => "the metadata of the token endpoint",
-            Self::Me | Self::Revoke | Self::Introspect | Self::Logout | Self::Password => {
+            Self::Me | Self::Revoke | Self::Introspect | Self::Logout | Self::Password | Self::Register => {
                 "server.local_prefix"
             }
             Self::Health => "server.health_path",
@@ -163,7 +166,12 @@ impl Endpoint {
 
     fn method(self) -> Method {
         match self {
-            Self::Token | Self::Revoke | Self::Introspect | Self::Logout | Self::Password => Method::POST,
+            Self::Token
+            | Self::Revoke
+            | Self::Introspect
+            | Self::Logout
+            | Self::Password
+            | Self::Register => Method::POST,
             Self::Jwks | Self::Metadata | Self::Me | Self::Health | Self::Ready => Method::GET,
         }
     }
@@ -174,6 +182,7 @@ impl Endpoint {
             Self::Token
             | Self::Revoke
             | Self::Introspect
+            | Self::Register
             | Self::Jwks
             | Self::Metadata
             | Self::Health

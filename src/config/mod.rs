@@ -10,6 +10,7 @@ mod find;
 mod limits;
 mod local;
 mod reader;
+mod registration;
 mod route;
 mod routes;
 mod rule;
@@ -21,6 +22,7 @@ mod upstreams;
 mod write;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use std::{fs, thread};
 
 use toml::Spanned;
@@ -32,6 +34,7 @@ use reader::{Fields, bare};
 pub use diagnostics::Diagnostics;
 pub use find::{NotFound, find_file};
 pub use limits::{Limit, Per, Rate};
+pub use registration::{ADMIN_ROLE, Registration, RegistrationMode};
 pub use settings::{
     AccessLog, Algorithm, Audit, Config, Endpoint, IdentityHeaders, Log, LogFormat, Login, Metrics, Route,
     Server, Store, Target, Throttle, Token, Upstream,
@@ -41,11 +44,12 @@ pub use settings::{
 const MAX_FILE: u64 = 4 << 20;
 
 /// The tables of this version.
-const TABLES: [&str; 11] = [
+const TABLES: [&str; 12] = [
     "server",
     "store",
     "token",
     "login",
+    "registration",
     "identity_headers",
     "log",
     "audit",
@@ -93,6 +97,12 @@ pub fn parse(text: &str, path: &Path) -> Result<Config, Diagnostics> {
     parse_for(text, &path.display().to_string(), &Machine { base: base.to_owned(), cores })
 }
 
+/// Reads a duration as the file has it: `"15m"`. `None` when the text is something else.
+#[must_use]
+pub fn duration(text: &str) -> Option<Duration> {
+    unit::Span::parse(text).map(|span| span.0)
+}
+
 /// What the file's meaning depends on besides its text.
 #[derive(Debug, Clone)]
 struct Machine {
@@ -128,14 +138,20 @@ fn read(text: &str, machine: &Machine, problems: &mut Problems) -> Option<Config
     let store = sections::store(fields!("store"), &machine.base);
     let token = sections::token(fields!("token"), &server.listen);
     let login = sections::login(fields!("login"), machine.cores);
+    let registration = registration::read(fields!("registration"));
     let identity_headers = sections::identity_headers(fields!("identity_headers"));
     let log = sections::log(fields!("log"), &machine.base);
     let audit = sections::audit(fields!("audit"), &machine.base, &store.path);
     let metrics = sections::metrics(fields!("metrics"));
     local.check(problems);
     let upstreams = upstreams::read(table("upstream"), problems);
-    let around =
-        routes::Surroundings { upstreams: &upstreams, limits: &limits, local: &local, server: &server };
+    let around = routes::Surroundings {
+        upstreams: &upstreams,
+        limits: &limits,
+        local: &local,
+        server: &server,
+        registration: &registration,
+    };
     let routes = routes::read(table("route"), &around, problems)?;
     let (limits, upstreams, warnings) = (limits.list, upstreams.list, Vec::new());
     Some(Config {
@@ -143,6 +159,7 @@ fn read(text: &str, machine: &Machine, problems: &mut Problems) -> Option<Config
         store,
         token,
         login,
+        registration,
         identity_headers,
         log,
         audit,

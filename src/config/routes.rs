@@ -14,6 +14,7 @@ use super::diagnostics::{Kind, Problem, Problems};
 use super::limits::Limits;
 use super::local::LocalPaths;
 use super::reader::{Fields, describe};
+use super::registration::Registration;
 use super::route::{Draft, draft};
 use super::settings::{Route, Server};
 use super::upstreams::Upstreams;
@@ -26,6 +27,8 @@ pub(super) struct Surroundings<'a> {
     pub(super) local: &'a LocalPaths,
     /// Its `max_body` and `limits` are for routes that say nothing.
     pub(super) server: &'a Server,
+    /// Whether there is an endpoint for it.
+    pub(super) registration: &'a Registration,
 }
 
 /// Reads all routes and builds the table, local endpoints included. `None`, with an error recorded, when routes match

@@ -147,22 +147,31 @@ pub(super) fn login(mut fields: Fields<'_, '_, '_>, cores: usize) -> Login {
 
 /// The keys of `[login]` that slow guessing down.
 fn throttle(fields: &mut Fields<'_, '_, '_>) -> Throttle {
-    let first_delay = fields.given("first_delay", time(TENTH..=HOUR), secs(1));
-    let max_delay = fields.given("max_delay", time(secs(1)..=HOUR), secs(60));
-    if first_delay.value > max_delay.value {
-        let problem = Problem::new(Kind::Whole, fields.key("first_delay"), "is longer than login.max_delay");
-        let (here, there) = (first_delay.span.clone().or(max_delay.span.clone()), max_delay.span);
-        fields
-            .problems
-            .error(problem.at(here).also(there.filter(|_| first_delay.span.is_some()), "the longest"));
-    }
+    let (first_delay, max_delay) = delays(fields, secs(1), secs(60));
     Throttle {
         quick_tries: fields.or("quick_tries", count(1..=1_000_000), 5),
         address_quick_tries: fields.or("address_quick_tries", count(1..=1_000_000), 50),
-        first_delay: first_delay.value,
-        max_delay: max_delay.value,
+        first_delay,
+        max_delay,
         memory: fields.or("throttle_memory", size(64 * KIB..=4 * GIB), 8 * MIB),
     }
+}
+
+/// The first wait and the longest one.
+pub(super) fn delays(
+    fields: &mut Fields<'_, '_, '_>,
+    first: Duration,
+    longest: Duration,
+) -> (Duration, Duration) {
+    let first = fields.given("first_delay", time(TENTH..=HOUR), first);
+    let longest = fields.given("max_delay", time(secs(1)..=HOUR), longest);
+    if first.value > longest.value {
+        let message = format!("is longer than {}", fields.key("max_delay"));
+        let problem = Problem::new(Kind::Whole, fields.key("first_delay"), message);
+        let (here, there) = (first.span.clone().or(longest.span.clone()), longest.span);
+        fields.problems.error(problem.at(here).also(there.filter(|_| first.span.is_some()), "the longest"));
+    }
+    (first.value, longest.value)
 }
 
 /// `[identity_headers]`

@@ -10,6 +10,7 @@ use http::uri::Authority;
 use ipnet::IpNet;
 
 use super::limits::Limit;
+use super::registration::Registration;
 use crate::name::{RouteName, UpstreamName};
 use crate::route::{Access, Pattern, Table};
 use crate::secret::SecretSource;
@@ -25,6 +26,8 @@ pub struct Config {
     pub token: Token,
     /// `[login]`
     pub login: Login,
+    /// `[registration]`
+    pub registration: Registration,
     /// `[identity_headers]`
     pub identity_headers: IdentityHeaders,
     /// `[log]`
@@ -318,6 +321,8 @@ pub enum Endpoint {
     Logout,
     /// `POST /auth/password`
     Password,
+    /// `POST /auth/register`, unless nobody may
+    Register,
     /// `GET /healthz`
     Health,
     /// `GET /readyz`
@@ -326,7 +331,7 @@ pub enum Endpoint {
 
 impl Endpoint {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Token,
         Self::Jwks,
         Self::Metadata,
@@ -335,6 +340,7 @@ impl Endpoint {
         Self::Introspect,
         Self::Logout,
         Self::Password,
+        Self::Register,
         Self::Health,
         Self::Ready,
     ];
@@ -351,6 +357,7 @@ impl Endpoint {
             Self::Introspect => "introspect",
             Self::Logout => "logout",
             Self::Password => "password",
+            Self::Register => "register",
             Self::Health => "health",
             Self::Ready => "ready",
         }

@@ -3,6 +3,7 @@
 mod errors;
 mod example;
 mod limits;
+mod registration;
 mod roundtrip;
 mod routes;
 mod values;
@@ -54,6 +55,7 @@ fn assert_same(a: &Config, b: &Config) {
     assert_eq!(a.store, b.store);
     assert_eq!(a.token, b.token);
     assert_eq!(a.login, b.login);
+    assert_eq!(a.registration, b.registration);
     assert_eq!(a.identity_headers, b.identity_headers);
     assert_eq!(a.log, b.log);
     assert_eq!(a.audit, b.audit);

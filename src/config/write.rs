@@ -9,6 +9,7 @@ use crate::secret::SecretSource;
 
 use super::limits::Limit;
 use super::reader::bare;
+use super::registration::Registration;
 use super::settings::{
     AccessLog, Audit, Config, Log, LogFormat, Login, Route, Server, Store, Target, Token, Upstream,
 };
@@ -22,6 +23,7 @@ impl Display for Config {
         store(f, &self.store)?;
         token(f, &self.token)?;
         login(f, &self.login)?;
+        registration(f, &self.registration)?;
         writeln!(f, "\n[identity_headers]")?;
         writeln!(f, "user = {}", text(&self.identity_headers.user))?;
         writeln!(f, "role = {}", text(&self.identity_headers.role))?;
@@ -113,6 +115,17 @@ fn login(f: &mut Formatter<'_>, it: &Login) -> fmt::Result {
     writeln!(f, "first_delay = {}", text(&Span(it.throttle.first_delay)))?;
     writeln!(f, "max_delay = {}", text(&Span(it.throttle.max_delay)))?;
     writeln!(f, "throttle_memory = {}", text(&Bytes(it.throttle.memory)))
+}
+
+fn registration(f: &mut Formatter<'_>, it: &Registration) -> fmt::Result {
+    writeln!(f, "\n[registration]")?;
+    writeln!(f, "mode = {}", text(&it.mode.name()))?;
+    writeln!(f, "default_roles = {}", array(it.default_roles.iter()))?;
+    writeln!(f, "privileged_roles = {}", array(it.privileged_roles.iter()))?;
+    writeln!(f, "max_users = {}", it.max_users)?;
+    writeln!(f, "quick_tries = {}", it.throttle.quick_tries)?;
+    writeln!(f, "first_delay = {}", text(&Span(it.throttle.first_delay)))?;
+    writeln!(f, "max_delay = {}", text(&Span(it.throttle.max_delay)))
 }
 
 fn log(f: &mut Formatter<'_>, it: &Log) -> fmt::Result {

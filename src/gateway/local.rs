@@ -32,6 +32,7 @@ pub(super) async fn serve(
         }
         Endpoint::Logout => oauth::logout(permit, inbound, &snapshot.provider).await,
         Endpoint::Password => oauth::password(permit, inbound, body, &snapshot.provider).await,
+        Endpoint::Register => oauth::register(permit, inbound, body, &snapshot.provider).await,
         Endpoint::Health => Ok(health::alive(permit)),
         Endpoint::Ready => Ok(health::ready(permit, &snapshot.health)),
     }

@@ -189,13 +189,7 @@ impl LocalUserAdmin {
     }
 
     fn find(&self, username: &Username) -> Result<User, AdminError> {
-        let user = self.users.find(username.as_str()).map_err(|error| self.explain(error))?;
-        let user = user.ok_or_else(|| self.explain(UserError::NotFound(username.clone())))?;
-        if user.program.is_some() {
-            let reason = format!("\"{username}\" is a client and no user: see `portcullis client --help`");
-            return Err(AdminError::Invalid { reason });
-        }
-        Ok(user)
+        find_person(&self.users, username)
     }
 
     fn view(&self, result: Result<User, UserError>) -> Result<UserView, AdminError> {
@@ -205,6 +199,17 @@ impl LocalUserAdmin {
     fn explain(&self, error: UserError) -> AdminError {
         explain(&self.users, error)
     }
+}
+
+/// The user of this name who is no client.
+pub(super) fn find_person(users: &Users, username: &Username) -> Result<User, AdminError> {
+    let user = users.find(username.as_str()).map_err(|error| explain(users, error))?;
+    let user = user.ok_or_else(|| explain(users, UserError::NotFound(username.clone())))?;
+    if user.program.is_some() {
+        let reason = format!("\"{username}\" is a client and no user: see `portcullis client --help`");
+        return Err(AdminError::Invalid { reason });
+    }
+    Ok(user)
 }
 
 /// A failure in the words of the administration.

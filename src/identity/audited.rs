@@ -1,18 +1,21 @@
 //! Administration that leaves an audit record of every change, done or not. Every way to users, sessions and clients goes through it.
 
 mod clients;
+mod invitations;
 mod keys;
 mod sessions;
 
 use std::sync::Arc;
 
 use clients::AuditedClients;
+use invitations::AuditedInvitations;
 use keys::AuditedKeys;
 use sessions::AuditedSessions;
 
 use super::admin::{AdminError, UserAdmin, UserView};
 use super::clients::ClientAdmin;
 use super::import::{ImportRules, ImportedUser, Outcome};
+use super::invitations::InvitationAdmin;
 use super::keys::KeyAdmin;
 use super::sessions::SessionAdmin;
 use crate::clock::UnixTime;
@@ -77,6 +80,8 @@ pub struct Administered {
     pub sessions: Arc<dyn SessionAdmin + Send + Sync>,
     /// The programs.
     pub clients: Arc<dyn ClientAdmin + Send + Sync>,
+    /// The invitations of users.
+    pub invitations: Arc<dyn InvitationAdmin + Send + Sync>,
     /// The signing keys.
     pub keys: Arc<dyn KeyAdmin + Send + Sync>,
 }
@@ -90,6 +95,7 @@ impl Administered {
             users: Arc::new(AuditedUsers { users: self.users.clone(), recorder: recorder() }),
             sessions: Arc::new(AuditedSessions::new(self.sessions.clone(), recorder())),
             clients: Arc::new(AuditedClients::new(self.clients.clone(), recorder())),
+            invitations: Arc::new(AuditedInvitations::new(self.invitations.clone(), recorder())),
             keys: Arc::new(AuditedKeys::new(self.keys.clone(), recorder())),
         }
     }

@@ -25,6 +25,10 @@ use crate::peer::ClientIp;
 pub enum Credential {
     /// A user's password, wherever it is asked for.
     Password,
+    /// An invitation.
+    Invitation,
+    /// No credential, but a name that a stranger asks for. Here a try counts whether or not it succeeds.
+    Registration,
 }
 
 impl Credential {
@@ -33,6 +37,8 @@ impl Credential {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Password => "password",
+            Self::Invitation => "invitation",
+            Self::Registration => "registration",
         }
     }
 }

@@ -24,6 +24,9 @@ pub enum OAuthError {
     /// The refresh token gives nothing. Why is nobody's business but the log's.
     #[error("the refresh token is unknown, expired or revoked")]
     InvalidRefreshToken,
+    /// The invitation gives nothing. Why is nobody's business but the log's.
+    #[error("the invitation is unknown, used or expired")]
+    BadInvitation,
     /// This client may not use this grant.
     #[error("this client may not use this grant type")]
     UnauthorizedClient,
@@ -33,16 +36,22 @@ pub enum OAuthError {
     /// The scope is malformed, or more than the client may have.
     #[error("the scope is malformed or more than may be granted")]
     InvalidScope,
-    /// Too many tries have failed. The next one may be made after this time.
-    #[error("too many failed attempts; try again later")]
+    /// Too many tries, most of which have failed. The next one may be made after this time.
+    #[error("too many attempts; try again later")]
     Throttled(Duration),
     /// Too many logins wait already. The same request may pass after this time.
     #[error("too many logins at the moment; try again later")]
     Busy(Duration),
+    /// There are as many users as may be, until an administrator changes that.
+    #[error("nobody can register at the moment; try again later")]
+    Full,
     /// We cannot answer, and it is not the client's fault: the store failed.
     #[error("the token endpoint failed; try again later")]
     Failed,
 }
+
+/// Seconds after which there may be room for another user: somebody has to make it.
+const FULL_RETRY_AFTER: u64 = 3600;
 
 /// How a client tried to authenticate.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,11 +81,11 @@ impl OAuthError {
         match self {
             Self::InvalidRequest(_) => "invalid_request",
             Self::InvalidClient(_) => "invalid_client",
-            Self::InvalidGrant | Self::InvalidRefreshToken => "invalid_grant",
+            Self::InvalidGrant | Self::InvalidRefreshToken | Self::BadInvitation => "invalid_grant",
             Self::UnauthorizedClient => "unauthorized_client",
             Self::UnsupportedGrantType => "unsupported_grant_type",
             Self::InvalidScope => "invalid_scope",
-            Self::Throttled(_) | Self::Busy(_) => "temporarily_unavailable",
+            Self::Throttled(_) | Self::Busy(_) | Self::Full => "temporarily_unavailable",
             Self::Failed => "server_error",
         }
     }
@@ -89,12 +98,13 @@ impl OAuthError {
             Self::InvalidRequest(_)
             | Self::InvalidGrant
             | Self::InvalidRefreshToken
+            | Self::BadInvitation
             | Self::UnauthorizedClient
             | Self::UnsupportedGrantType
             | Self::InvalidScope => StatusCode::BAD_REQUEST,
             // RFC 6585 §4.
             Self::Throttled(_) => StatusCode::TOO_MANY_REQUESTS,
-            Self::Busy(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::Busy(_) | Self::Full => StatusCode::SERVICE_UNAVAILABLE,
             Self::Failed => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
@@ -126,10 +136,12 @@ impl OAuthError {
             Self::Throttled(span) | Self::Busy(span) => {
                 response.with(RETRY_AFTER, HeaderValue::from(whole_seconds(*span)))
             }
+            Self::Full => response.with(RETRY_AFTER, HeaderValue::from(FULL_RETRY_AFTER)),
             Self::InvalidClient(ClientAuth::Body)
             | Self::InvalidRequest(_)
             | Self::InvalidGrant
             | Self::InvalidRefreshToken
+            | Self::BadInvitation
             | Self::UnauthorizedClient
             | Self::UnsupportedGrantType
             | Self::InvalidScope
@@ -176,11 +188,13 @@ mod tests {
             (OAuthError::InvalidClient(ClientAuth::Body), 401, "invalid_client"),
             (OAuthError::InvalidGrant, 400, "invalid_grant"),
             (OAuthError::InvalidRefreshToken, 400, "invalid_grant"),
+            (OAuthError::BadInvitation, 400, "invalid_grant"),
             (OAuthError::UnauthorizedClient, 400, "unauthorized_client"),
             (OAuthError::UnsupportedGrantType, 400, "unsupported_grant_type"),
             (OAuthError::InvalidScope, 400, "invalid_scope"),
             (OAuthError::Throttled(Duration::ZERO), 429, "temporarily_unavailable"),
             (OAuthError::Busy(Duration::ZERO), 503, "temporarily_unavailable"),
+            (OAuthError::Full, 503, "temporarily_unavailable"),
             (OAuthError::Failed, 500, "server_error"),
         ];
         for (error, status, code) in cases {

@@ -8,16 +8,35 @@ use tokio::runtime::Handle;
 
 use super::discovery::{self, Document};
 use super::error::OAuthError;
+use super::register::Strangers;
 use super::request::internal;
 use crate::config::Config;
-use crate::identity::{Clients, Lifetimes, Login, Sessions};
+use crate::identity::{Clients, Lifetimes, Login, Registration, Sessions};
 use crate::observe::audit::Audit;
 use crate::token::{Issuer, KeyRing};
 
-/// The authorization server. Part of the snapshot; `login` and `audit` outlive it.
+/// What the endpoints use, and outlives every configuration.
+#[derive(Clone, Debug)]
+pub struct Services {
+    /// Passwords.
+    pub login: Arc<Login>,
+    /// Users who come by themselves.
+    pub registration: Arc<Registration>,
+    /// Who is logged in.
+    pub sessions: Sessions,
+    /// The programs.
+    pub clients: Clients,
+    /// Where all of it is recorded.
+    pub audit: Audit,
+}
+
+/// The authorization server. Part of the snapshot; the [`Services`] outlive it.
 #[derive(Debug)]
 pub struct Provider {
     pub(super) login: Arc<Login>,
+    pub(super) registration: Arc<Registration>,
+    /// `None` if nobody may come without an invitation.
+    pub(super) strangers: Option<Strangers>,
     pub(super) sessions: Sessions,
     pub(super) clients: Clients,
     pub(super) lifetimes: Lifetimes,
@@ -31,17 +50,11 @@ pub struct Provider {
 }
 
 impl Provider {
-    /// The provider of a configuration. Its documents are rendered here, once. Every login is recorded in `audit`.
+    /// The provider of a configuration. Its documents are rendered here, once.
     #[must_use]
-    pub fn new(
-        config: &Config,
-        login: Arc<Login>,
-        sessions: Sessions,
-        clients: Clients,
-        audit: Audit,
-        ring: Arc<KeyRing>,
-        control: Handle,
-    ) -> Self {
+    pub fn new(config: &Config, services: Services, ring: Arc<KeyRing>, control: Handle) -> Self {
+        let Services { login, registration, sessions, clients, audit } = services;
+        let strangers = Strangers::of(&config.registration);
         let issuer = Issuer::new(&config.token.issuer, &config.token.audience, config.token.access_ttl);
         let metadata = Document::new(
             Bytes::from(discovery::render_metadata(config)),
@@ -52,7 +65,20 @@ impl Provider {
             HeaderValue::from_static("application/jwk-set+json"),
         );
         let lifetimes = Lifetimes::of(&config.token);
-        Self { login, sessions, clients, audit, lifetimes, issuer, ring, control, metadata, jwks }
+        Self {
+            login,
+            registration,
+            strangers,
+            sessions,
+            clients,
+            audit,
+            lifetimes,
+            issuer,
+            ring,
+            control,
+            metadata,
+            jwks,
+        }
     }
 
     /// Runs what blocks on the disk where it may, to its end even if nobody waits for it any more.

@@ -1,7 +1,8 @@
 //! Keeps secrets that travel in query strings out of the access log.
 
 /// A parameter whose name contains one of these has a value that nobody should read in a log.
-const SECRET_WORDS: [&[u8]; 6] = [b"token", b"code", b"password", b"passwd", b"key", b"secret"];
+const SECRET_WORDS: [&[u8]; 7] =
+    [b"token", b"code", b"password", b"passwd", b"key", b"secret", b"invitation"];
 
 /// What stands in place of a secret value.
 const REDACTED: &[u8] = b"redacted";
@@ -34,8 +35,10 @@ fn is_secret(name: &[u8]) -> bool {
     let mut rest = name;
     while let [first, after @ ..] = rest {
         // Most bytes can begin no word: a name of five letters takes 220 instructions, and without this 440.
-        let may_begin =
-            matches!(first, b'%' | b't' | b'T' | b'c' | b'C' | b'p' | b'P' | b'k' | b'K' | b's' | b'S');
+        let may_begin = matches!(
+            first,
+            b'%' | b't' | b'T' | b'c' | b'C' | b'p' | b'P' | b'k' | b'K' | b's' | b'S' | b'i' | b'I'
+        );
         if may_begin && SECRET_WORDS.iter().any(|word| begins_with(rest, word)) {
             return true;
         }
@@ -99,6 +102,7 @@ mod tests {
             ("%74%6f%6b%65%6e=abc&%", "%74%6f%6b%65%6e=redacted&%"),
             ("toke%6=abc&tok%zzen=1", "toke%6=abc&tok%zzen=1"),
             ("token&key", "token&key"),
+            ("invitation=pinv_x&in=2", "invitation=redacted&in=2"),
             ("&&token=a&&", "&&token=redacted&&"),
             ("name=token", "name=token"),
         ];

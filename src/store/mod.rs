@@ -27,6 +27,8 @@ pub enum Table {
     Revocations = 4,
     /// `SessionId` → session record.
     Sessions = 5,
+    /// `UserId` → the invitation to choose a password.
+    Invitations = 10,
 }
 
 /// Changes that happen all or not at all, and only if every expectation holds.

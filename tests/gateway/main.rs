@@ -33,6 +33,7 @@ mod operations;
 mod pass;
 mod path;
 mod proxying;
+mod registration;
 mod revocation;
 mod sessions;
 mod streams;

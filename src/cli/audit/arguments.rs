@@ -5,6 +5,7 @@ use std::time::Duration;
 use clap::{Args, Subcommand};
 
 use crate::cli::arguments::Form;
+use crate::config;
 use crate::name::Username;
 use crate::observe::audit::{Action, Link};
 
@@ -65,13 +66,8 @@ fn action(text: &str) -> Result<Action, String> {
 
 fn since(text: &str) -> Result<Since, String> {
     const TEMPLATE: &[u8] = b"0000-00-00T00:00:00.000Z";
-    let seconds =
-        [("s", 1), ("m", 60), ("h", 3600), ("d", 86_400)].into_iter().find_map(|(unit, seconds)| {
-            let count: u64 = text.strip_suffix(unit)?.parse().ok()?;
-            count.checked_mul(seconds)
-        });
-    if let Some(seconds) = seconds {
-        return Ok(Since::Ago(Duration::from_secs(seconds)));
+    if let Some(span) = config::duration(text) {
+        return Ok(Since::Ago(span));
     }
     let alike = |(byte, of): (u8, &u8)| if *of == b'0' { byte.is_ascii_digit() } else { byte == *of };
     let time = text.strip_suffix('Z').filter(|time| time.len() > 10).unwrap_or(text);

@@ -71,7 +71,7 @@ fn millis(range: std::ops::RangeInclusive<u64>) -> impl Strategy<Value = Duratio
 
 /// A random subset of keys of the tables with a fixed name.
 fn lines() -> impl Strategy<Value = Vec<Option<Line>>> {
-    [server_and_log(), store_and_token()].concat()
+    [server_and_log(), store_and_token(), registration()].concat()
 }
 
 fn store_and_token() -> Vec<BoxedStrategy<Option<Line>>> {
@@ -123,6 +123,36 @@ fn store_and_token() -> Vec<BoxedStrategy<Option<Line>>> {
         ),
         line!(token, "refresh_reuse_grace", millis(0..=60_000), time, |t: &crate::config::Token| t
             .refresh_reuse_grace),
+    ]
+}
+
+fn registration() -> Vec<BoxedStrategy<Option<Line>>> {
+    vec![
+        line!(
+            registration,
+            "default_roles",
+            vec("[b-z][A-Za-z0-9:-]{0,6}", 1),
+            |roles: &Vec<String>| format!("{roles:?}"),
+            |r: &crate::config::Registration| r
+                .default_roles
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+        ),
+        line!(
+            registration,
+            "max_users",
+            1..=1_000_000_usize,
+            usize::to_string,
+            |r: &crate::config::Registration| r.max_users
+        ),
+        line!(
+            registration,
+            "quick_tries",
+            1..=1_000_000_u32,
+            u32::to_string,
+            |r: &crate::config::Registration| r.throttle.quick_tries
+        ),
     ]
 }
 
@@ -230,7 +260,9 @@ fn upstreams() -> impl Strategy<Value = Vec<(String, Vec<u16>)>> {
 
 fn file(lines: &[Option<Line>], upstreams: &[(String, Vec<u16>)], rows: &[Row]) -> String {
     let mut text = String::new();
-    for section in ["server", "store", "token", "login", "identity_headers", "log", "audit", "metrics"] {
+    for section in
+        ["server", "store", "token", "login", "registration", "identity_headers", "log", "audit", "metrics"]
+    {
         text.push_str(&format!("[{section}]\n"));
         for line in lines.iter().flatten().filter(|line| line.section == section) {
             text.push_str(&format!("{}\n", line.text));

@@ -3,9 +3,8 @@
 use std::collections::HashMap;
 
 use super::known_works::noting;
-use super::{ATTEMPTS, Effect, Floor, Stored, User, UserError, Users, changed, record, replacing};
+use super::{ATTEMPTS, Effect, Floor, Stored, User, UserError, Users, changed, fresh, record, replacing};
 use crate::clock::UnixTime;
-use crate::id::UserId;
 use crate::identity::import::{IfExists, ImportRules, ImportedUser, Outcome};
 use crate::identity::password::Work;
 use crate::identity::works::merge;
@@ -156,16 +155,7 @@ impl Staged {
 }
 
 fn make(new: &ImportedUser, rules: &ImportRules, now: UnixTime) -> Result<User, UserError> {
-    Ok(User {
-        id: UserId::generate(now)?,
-        username: new.username.clone(),
-        password: new.password.clone().unwrap_or_default(),
-        roles: new.roles.clone().unwrap_or_else(|| rules.default_roles.clone()),
-        enabled: new.enabled.unwrap_or(true),
-        version: 1,
-        sessions_from: 0,
-        program: None,
-        created: now,
-        updated: now,
-    })
+    let roles = new.roles.clone().unwrap_or_else(|| rules.default_roles.clone());
+    let user = fresh(&new.username, roles, new.password.clone().unwrap_or_default(), now)?;
+    Ok(User { enabled: new.enabled.unwrap_or(true), ..user })
 }

@@ -8,6 +8,7 @@ mod import;
 mod known_works;
 mod lookup;
 mod record;
+mod strangers;
 
 #[cfg(test)]
 mod tests;
@@ -15,6 +16,7 @@ mod tests;
 use std::sync::Arc;
 
 use self::record::Stored;
+pub use self::strangers::Registered;
 use super::clients::Program;
 use super::password::PasswordHash;
 use super::revoked::{Floor, Revoked};
@@ -105,7 +107,21 @@ impl Users {
         password: PasswordHash,
         now: UnixTime,
     ) -> Result<User, UserError> {
-        self.insert(username, roles, password, None, now)
+        Ok(self.insert(fresh(username, roles, password, now)?, |_| Ok((Batch::new(), ())))?.0)
+    }
+
+    /// Adds an enabled user without a password, together with a batch that depends on the user, and what else came of making it.
+    ///
+    /// # Errors
+    /// [`UserError::Exists`] when the name is taken.
+    pub(super) fn add_invited<T>(
+        &self,
+        username: &Username,
+        roles: Roles,
+        now: UnixTime,
+        invite: impl FnOnce(&User) -> Result<(Batch, T), UserError>,
+    ) -> Result<(User, T), UserError> {
+        self.insert(fresh(username, roles, PasswordHash::default(), now)?, invite)
     }
 
     /// Adds an enabled client.
@@ -119,7 +135,8 @@ impl Users {
         program: Program,
         now: UnixTime,
     ) -> Result<User, UserError> {
-        self.insert(name, roles, PasswordHash::default(), Some(program), now)
+        let user = fresh(name, roles, PasswordHash::default(), now)?;
+        Ok(self.insert(User { program: Some(program), ..user }, |_| Ok((Batch::new(), ())))?.0)
     }
 
     /// Changes the secrets of a client. Its tokens stay good.
@@ -139,35 +156,18 @@ impl Users {
         })
     }
 
-    fn insert(
+    /// Writes a new user, and the batch that `with` gives, which expects nothing.
+    fn insert<T>(
         &self,
-        username: &Username,
-        roles: Roles,
-        password: PasswordHash,
-        program: Option<Program>,
-        now: UnixTime,
-    ) -> Result<User, UserError> {
-        let id = UserId::generate(now)?;
-        let user = User {
-            id,
-            username: username.clone(),
-            password,
-            roles,
-            enabled: true,
-            version: 1,
-            sessions_from: 0,
-            program,
-            created: now,
-            updated: now,
-        };
-        let batch = Batch::new().expect(Table::Users, id.as_bytes().as_slice(), None).put(
-            Table::Users,
-            id.as_bytes().as_slice(),
-            record::encode(&user)?,
-        );
-        let batch = self.claim_name(batch, &user.username, id);
+        user: User,
+        with: impl FnOnce(&User) -> Result<(Batch, T), UserError>,
+    ) -> Result<(User, T), UserError> {
+        let (batch, made) = with(&user)?;
+        let key = user.id.as_bytes().as_slice();
+        let batch = batch.expect(Table::Users, key, None).put(Table::Users, key, record::encode(&user)?);
+        let batch = self.claim_name(batch, &user.username, user.id);
         match self.store.commit(batch) {
-            Ok(()) => Ok(user),
+            Ok(()) => Ok((user, made)),
             // The identifier is new and random, so it is the name that was taken.
             Err(StoreError::Conflict) => Err(UserError::Exists(self.written_form(&user.username)?)),
             Err(error) => Err(error.into()),
@@ -364,6 +364,27 @@ impl Users {
             id.as_bytes().as_slice(),
         )
     }
+}
+
+/// A new user who is enabled.
+fn fresh(
+    username: &Username,
+    roles: Roles,
+    password: PasswordHash,
+    now: UnixTime,
+) -> Result<User, UserError> {
+    Ok(User {
+        id: UserId::generate(now)?,
+        username: username.clone(),
+        password,
+        roles,
+        enabled: true,
+        version: 1,
+        sessions_from: 0,
+        program: None,
+        created: now,
+        updated: now,
+    })
 }
 
 /// What a change means for what the user has.

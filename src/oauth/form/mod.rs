@@ -30,6 +30,7 @@ const NAMES: &[&str] = &[
     "token_type_hint",
     "current_password",
     "new_password",
+    "invitation",
 ];
 
 enum Format {

@@ -87,7 +87,7 @@ actions! {
     ClientDisable = "client_disable",
     /// An administrator removed a program.
     ClientRemove = "client_remove",
-    /// An administrator made an invitation to register.
+    /// An administrator invited a user, to choose the first password or another one.
     InvitationAdd = "invitation_add",
     /// An administrator took an invitation back.
     InvitationRemove = "invitation_remove",
@@ -173,8 +173,6 @@ pub enum Target {
     Token(String),
     /// A signing key, by its `kid`.
     Key(String),
-    /// An invitation, by its id, never by its text.
-    Invitation(String),
     /// A configuration, by its hash: the one in `portcullis_config_info`.
     Config(String),
     /// A file.
@@ -189,7 +187,6 @@ impl fmt::Display for Target {
             Self::Session(id) => write!(f, "session:{id}"),
             Self::Token(id) => write!(f, "token:{}", clipped(id)),
             Self::Key(id) => write!(f, "key:{}", clipped(id)),
-            Self::Invitation(id) => write!(f, "invitation:{}", clipped(id)),
             Self::Config(hash) => write!(f, "config:{}", clipped(hash)),
             Self::File(path) => write!(f, "file:{}", clipped(path)),
         }
@@ -230,6 +227,8 @@ pub struct Event {
     pub detail: Option<String>,
     /// For how many events the record stands.
     pub count: u64,
+    /// Whether it has a record of its own in a flood of failures, too.
+    pub alone: bool,
 }
 
 impl Event {
@@ -248,6 +247,7 @@ impl Event {
             reason: None,
             detail: None,
             count: 1,
+            alone: false,
         }
     }
 
@@ -291,6 +291,13 @@ impl Event {
     #[must_use]
     pub fn session(self, session: SessionId) -> Self {
         Self { session: Some(session), ..self }
+    }
+
+    /// In a flood of failures it is not merely counted. For a failure that must not be told from a success by its time, and that is
+    /// bounded in another way.
+    #[must_use]
+    pub fn on_its_own(self) -> Self {
+        Self { alone: true, ..self }
     }
 
     /// What else there is to say.

@@ -97,7 +97,8 @@ impl Shared {
             drop(state);
             return done(Err(error));
         }
-        if let (Some(origin), true) = (&event.origin, event.outcome != Outcome::Success) {
+        let may_be_counted = event.outcome != Outcome::Success && !event.alone;
+        if let (Some(origin), true) = (&event.origin, may_be_counted) {
             let now = clock::monotonic();
             state.take_due(now);
             if state.flood.admit(origin.client, (event.action, event.outcome), now) == Admission::Counted {
