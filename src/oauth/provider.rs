@@ -27,6 +27,7 @@ pub struct Provider {
     /// Where work runs that blocks or takes long.
     pub(super) control: Handle,
     pub(super) metadata: Document,
+    pub(super) resource: Document,
     pub(super) jwks: Document,
 }
 
@@ -43,16 +44,16 @@ impl Provider {
         control: Handle,
     ) -> Self {
         let issuer = Issuer::new(&config.token.issuer, &config.token.audience, config.token.access_ttl);
-        let metadata = Document::new(
-            Bytes::from(discovery::render_metadata(config)),
-            HeaderValue::from_static("application/json"),
-        );
+        let json =
+            |body: Vec<u8>| Document::new(Bytes::from(body), HeaderValue::from_static("application/json"));
+        let metadata = json(discovery::render_metadata(config));
+        let resource = json(discovery::render_resource(config));
         let jwks = Document::new(
             Bytes::from(ring.jwks_json()),
             HeaderValue::from_static("application/jwk-set+json"),
         );
         let lifetimes = Lifetimes::of(&config.token);
-        Self { login, sessions, clients, audit, lifetimes, issuer, ring, control, metadata, jwks }
+        Self { login, sessions, clients, audit, lifetimes, issuer, ring, control, metadata, resource, jwks }
     }
 
     /// Runs what blocks on the disk where it may, to its end even if nobody waits for it any more.

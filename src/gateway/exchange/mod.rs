@@ -244,7 +244,7 @@ impl Exchange {
         }
         let form = state.request.head().map_or(Form::Problem, |head| Form::of(head.version, &head.fields));
         let id = state.request.id().map_or(b"".as_slice(), RequestId::as_bytes);
-        let response = state.view.snapshot.refusals.response(&reject, form, id);
+        let response = state.view.refusals().response(&reject, form, id);
         state.refused = Some(reject);
         self.respond(response, None)
     }
