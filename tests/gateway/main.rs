@@ -34,6 +34,7 @@ mod pass;
 mod path;
 mod proxying;
 mod revocation;
+mod rfcs;
 mod sessions;
 mod streams;
 mod throttling;
