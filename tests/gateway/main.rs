@@ -15,6 +15,7 @@ mod harness;
 mod audit;
 mod client_wire;
 mod clients;
+mod clients_of_others;
 mod commands;
 mod demo;
 mod durability;
