@@ -54,6 +54,12 @@ impl LocalPaths {
         for endpoint in [Endpoint::Metadata, Endpoint::Resource] {
             taken.extend(self.paths(endpoint).map(|path| ("the metadata", path, None)));
         }
+        let is_under = |path: &str| UNDER_PREFIX.iter().any(|name| self.under_prefix(name) == path);
+        if taken.iter().any(|(_, path, _)| is_under(path)) {
+            let message = format!("{:?} makes an endpoint of the path of the metadata", self.prefix.value);
+            let problem = Problem::new(Kind::Whole, "server.local_prefix", message);
+            problems.error(problem.at(self.prefix.span.clone()));
+        }
         for name in UNDER_PREFIX {
             taken.push(("an endpoint under local_prefix", self.under_prefix(name), Some(&self.prefix)));
         }

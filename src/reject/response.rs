@@ -16,6 +16,7 @@ impl Reject {
     fn response(&self, metadata: &str, form: Form, request_id: &[u8]) -> Response<ResponseBody> {
         match form {
             Form::Problem => Problem::new(self, metadata).response(request_id),
+            Form::OAuth => self.oauth_response(metadata),
             Form::Grpc => self.grpc_response(),
         }
     }
@@ -66,6 +67,27 @@ impl Reject {
         };
         let challenge = format!("Bearer realm=\"portcullis\"{error}, resource_metadata=\"{metadata}\"");
         HeaderValue::try_from(challenge).ok()
+    }
+
+    /// RFC 6749 §5.2, as the endpoints of OAuth answer what they refuse themselves. The status says more than the code.
+    fn oauth_response(&self, metadata: &str) -> Response<ResponseBody> {
+        let (status, mut fields) = (self.status(), Fields::with_capacity(6));
+        fields.push(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        fields.push(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        fields.push(header::PRAGMA, HeaderValue::from_static("no-cache"));
+        self.add_fields(&mut fields, metadata);
+        let code = match status {
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => "temporarily_unavailable",
+            status if status.is_server_error() => "server_error",
+            _ => "invalid_request",
+        };
+        let mut body = Vec::with_capacity(128);
+        body.extend_from_slice(b"{\"error\":");
+        json::string(&mut body, code.as_bytes());
+        body.extend_from_slice(b",\"error_description\":");
+        json::string(&mut body, self.detail().as_bytes());
+        body.push(b'}');
+        Response { status, fields, body: ResponseBody::full(body) }
     }
 
     /// "Trailers-Only" of gRPC over HTTP/2: status 200, and the outcome in the header fields.
@@ -169,6 +191,8 @@ impl Problem {
 pub enum Form {
     /// `application/problem+json`.
     Problem,
+    /// RFC 6749 §5.2.
+    OAuth,
     /// A gRPC status.
     Grpc,
 }
@@ -205,7 +229,7 @@ mod tests {
         let prepared = Prepared::new(metadata);
         let expired = Reject::InvalidToken(TokenError::Expired(UnixTime::from_secs(1)));
         for reject in [Reject::NoToken, expired, Reject::Revoked("again".to_owned()), Reject::NoRoute] {
-            for form in [Form::Problem, Form::Grpc] {
+            for form in [Form::Problem, Form::OAuth, Form::Grpc] {
                 let text = |response: Response<ResponseBody>| {
                     let ResponseBody::Full(body) = response.body else { panic!("a refusal is short") };
                     format!("{} {:?} {body:?}", response.status, response.fields)

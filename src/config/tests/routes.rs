@@ -163,6 +163,10 @@ fn local_paths_do_not_collide() {
             "server.token_path: \"/auth/me\" is the path of an endpoint under local_prefix",
         ),
         ("token_path = \"/.well-known/jwks.json\"", "is the path of the key set"),
+        (
+            "local_prefix = \"/.well-known/oauth-protected-resource\"\n[token]\nissuer = \"https://a/me\"",
+            "makes an endpoint of the path of the metadata",
+        ),
         ("health_path = \"/h\"\nready_path = \"/h\"", "(the other one: line 2)"),
     ] {
         let message = error(&format!("[server]\n{lines}\n{REST}"));

@@ -6,7 +6,7 @@ use serde_json::json;
 
 use super::{FORM, assert_error, assert_uncached_json, gateway, login, refresh};
 use crate::clients::{Client, add};
-use crate::harness::{Gateway, Request, Response, password_of};
+use crate::harness::{Gateway, ROUTES, Request, Response, Setup, password_of};
 
 fn form(gateway: &Gateway, body: impl AsRef<[u8]>) -> Response {
     gateway.send(&Request::post("/token", body).header("content-type", FORM))
@@ -153,6 +153,25 @@ fn rfc_6749_s5_2_errors_have_the_codes_of_the_standard() {
         ("client_id=shop&client_secret=x&grant_type=client_credentials".to_owned(), 401, "invalid_client"),
     ] {
         assert_error(&form(&gateway, body), status, code);
+    }
+}
+
+/// What is refused before the endpoint reads it has the same form: a body that is too long, and a limit of requests.
+#[test]
+fn rfc_6749_s5_2_refusals_of_the_gateway_have_the_form_of_the_endpoint() {
+    let gateway = Setup::new(ROUTES)
+        .set("limit.few.rate", "'1/d'")
+        .set("limit.few.burst", "3")
+        .set("limit.few.per", "'address'")
+        .set("server.limits", "['few']")
+        .start();
+    for (status, code) in [(413, "invalid_request"), (429, "temporarily_unavailable")] {
+        for path in ["/token", "/auth/revoke", "/auth/introspect"] {
+            let request = Request::post(path, "x=1".repeat(8000)).header("content-type", FORM);
+            let response = gateway.send(&request);
+            assert_error(&response, status, code);
+            assert_eq!(response.header("retry-after").is_some(), status == 429);
+        }
     }
 }
 
