@@ -5,12 +5,13 @@
   benches/operations.py idle [NUMBER]   memory of idle connections after one request each and after a burst, and wake-ups
   benches/operations.py soak [SECONDS]  1,000 connections, 64 requests in flight: errors and memory over time
   benches/operations.py flood [SECONDS] p99 of forwarded requests before, during and after 200 concurrent wrong passwords
+  benches/operations.py guesses [NUMBER]  what a wrong password costs by whose it is: that many for an unknown user, and for others
   benches/operations.py fsync           the system calls between a write and its acknowledgement (needs strace)
 
 Starts everything itself, in a temporary directory and on 127.0.0.1 only: target/release/portcullis (or $PORTCULLIS) and a
 small backend. Needs Python 3.9 or newer and nothing else. See benches/README.md for how to read the figures.
 """
-import asyncio, json, os, re, resource, shutil, signal, socket, subprocess, sys, tempfile, time
+import asyncio, json, os, random, re, resource, shutil, signal, socket, statistics, subprocess, sys, tempfile, time
 
 ROOT = os.path.dirname(os.path.dirname(os.path.abspath(__file__)))
 BINARY = os.environ.get("PORTCULLIS", os.path.join(ROOT, "target/release/portcullis"))
@@ -93,6 +94,14 @@ upstream = "backend"
             with open(f"/proc/{self.process.pid}/task/{thread}/status") as file:
                 total += int(re.search(r"^voluntary_ctxt_switches:\s+(\d+)", file.read(), re.M).group(1))
         return total
+
+    def cpu(self):
+        """Seconds of processor time of all its threads so far, to the nanosecond."""
+        total = 0
+        for thread in os.listdir(f"/proc/{self.process.pid}/task"):
+            with open(f"/proc/{self.process.pid}/task/{thread}/schedstat") as file:
+                total += int(file.read().split()[0])
+        return total / 1e9
 
     def add_users(self, count, prefix="user"):
         """Over one connection to the admin socket."""
@@ -358,6 +367,59 @@ def flood(seconds):
     os.kill(pid, 9)
 
 
+#: Hashes as they come from elsewhere. Nobody tries the right password, so any digest will do.
+IMPORTED = {
+    "bcrypt 2^8": "$2b$08$Sa7Jl2/gCH8kHa7LJ1naiu3nheCluBpgJ3BbFnWqDpAJvm9OH9WrO",
+    "scrypt 2^13": "$scrypt$ln=13,r=8,p=1$z7lXCqHUmpNSitGa07r3vg$MtZQBmkrnsU4KX39081ffNLbWSchJSHCGteJFQ2QBeY",
+    "argon2id 4 MiB": "$argon2id$v=19$m=4096,t=2,p=1$SKm1trbWeq+VUuodw1irNQ$ExURLiJxgOM5BrLnQ1p0NEcwqaAHtaop2pjNOas9z3Q",
+}
+
+
+def guesses(number):
+    """First with our own hashes alone, then with imported ones beside them, which are slower or faster than ours."""
+    for imported in ({}, IMPORTED):
+        # Each guess from another address, or the throttle would answer.
+        gateway = Gateway(server='trusted_proxies = ["127.0.0.1"]')
+        with open(os.path.join(gateway.directory, "users"), "w") as file:
+            for name, text in imported.items():
+                file.write(json.dumps({"username": username(name), "password_hash": text}) + "\n")
+        gateway.start()
+        gateway.add_users(1)
+        subprocess.run([BINARY, "user", "import", file.name, "--config", gateway.config], check=True, stdout=subprocess.DEVNULL)
+        users = {"unknown": "nobody", "known": "user0", **{name: username(name) for name in imported}}
+        times = {name: [] for name in users}
+        asyncio.run(guess(gateway, users, times, number))
+        gateway.close()
+        unknown = [statistics.median(column) for column in zip(*times["unknown"])]
+        print(f"{number} wrong passwords each, {'with imported hashes in the store' if imported else 'our own hashes alone'}")
+        print(f"  {'user':<16} {'time':>9} {'':>8}  {'CPU':>9}")
+        for name, pairs in times.items():
+            (took, used) = (statistics.median(column) for column in zip(*pairs))
+            print(f"  {name:<16} {took * 1e3:6.2f} ms {took / unknown[0] - 1:+8.2%}  {used * 1e3:6.2f} ms {used / unknown[1] - 1:+8.2%}")
+
+
+async def guess(gateway, users, times, number):
+    """One after the other, the users of each round in another order, so that whatever else the machine does meets all of them alike."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", gateway.port)
+    guessed = 0
+    for round in range(number + 5):
+        for name in random.sample(list(users), len(users)):
+            guessed += 1
+            address = f"10.{guessed >> 16 & 255}.{guessed >> 8 & 255}.{guessed & 255}"
+            request = login(f"grant_type=password&username={users[name]}&password=a+wrong+one")
+            request = request.replace(b"\r\n", f"\r\nX-Forwarded-For: {address}\r\n".encode(), 1)
+            used, begin = gateway.cpu(), time.perf_counter()
+            status, body = await exchange(reader, writer, request)
+            took, used = time.perf_counter() - begin, gateway.cpu() - used
+            assert (status, json.loads(body)["error"]) == (400, "invalid_grant"), (status, body)
+            # The first few find cold caches.
+            times[name] += [(took, used)] if round >= 5 else []
+
+
+def username(name):
+    return re.sub("[^a-z0-9]", "", name)
+
+
 def fsync():
     gateway = Gateway(login='memory = "64KiB"\npasses = 1')
     trace = os.path.join(gateway.directory, "trace")
@@ -375,12 +437,13 @@ def fsync():
 if __name__ == "__main__":
     words = sys.argv[1:]
     number = float(words[1]) if len(words) > 1 else 0
-    if not words or words[0] not in ("ready", "idle", "soak", "flood", "fsync"):
+    if not words or words[0] not in ("ready", "idle", "soak", "flood", "guesses", "fsync"):
         raise SystemExit(__doc__)
     {
         "ready": ready,
         "idle": lambda: idle(int(number) or 9000),
         "soak": lambda: soak(number or 60),
         "flood": lambda: flood(number or 20),
+        "guesses": lambda: guesses(int(number) or 500),
         "fsync": fsync,
     }[words[0]]()

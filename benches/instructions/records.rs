@@ -19,7 +19,7 @@ use crate::config::{HOST, NOW, with_routes};
 const ID: &str = "018bcfe5-6800-796d-9754-0d232fc6e50b";
 
 fn prepared() -> (Prepared, Reject) {
-    let prepared = Prepared::default();
+    let prepared = Prepared::new("http://localhost/.well-known/oauth-protected-resource");
     drop(prepared.response(&Reject::NoToken, Form::Problem, ID.as_bytes()));
     (prepared, Reject::NoToken)
 }

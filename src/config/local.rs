@@ -24,6 +24,8 @@ const UNDER_PREFIX: [&str; 7] = ["me", "revoke", "introspect", "password", "logo
 
 const JWKS: &str = "/.well-known/jwks.json";
 const METADATA: &str = "/.well-known/oauth-authorization-server";
+/// Where the metadata of the gateway as a protected resource is (RFC 9728 §3).
+pub(super) const RESOURCE: &str = "/.well-known/oauth-protected-resource";
 
 /// The paths that the file can rename, and where it does.
 #[derive(Debug)]
@@ -32,6 +34,8 @@ pub(super) struct LocalPaths {
     pub(super) prefix: Given<String>,
     pub(super) health: Given<String>,
     pub(super) ready: Given<String>,
+    /// What clients append to the paths of the metadata; see [`super::settings::Token::issuer_path`].
+    pub(super) issuer: String,
 }
 
 /// The rule for each of them: an exact, normalised path with at least one segment and no slash at its end.
@@ -47,8 +51,16 @@ pub(super) fn local_path(text: &str) -> Result<String, Fault> {
 impl LocalPaths {
     /// Reports those that collide with each other.
     pub(super) fn check(&self, problems: &mut Problems) {
-        let mut taken: Vec<(&str, String, Option<&Given<String>>)> =
-            vec![("the key set", JWKS.into(), None), ("the metadata", METADATA.into(), None)];
+        let mut taken: Vec<(&str, String, Option<&Given<String>>)> = vec![("the key set", JWKS.into(), None)];
+        for endpoint in [Endpoint::Metadata, Endpoint::Resource] {
+            taken.extend(self.paths(endpoint).map(|path| ("the metadata", path, None)));
+        }
+        let is_under = |path: &str| UNDER_PREFIX.iter().any(|name| self.under_prefix(name) == path);
+        if taken.iter().any(|(_, path, _)| is_under(path)) {
+            let message = format!("{:?} makes an endpoint of the path of the metadata", self.prefix.value);
+            let problem = Problem::new(Kind::Whole, "server.local_prefix", message);
+            problems.error(problem.at(self.prefix.span.clone()));
+        }
         for name in UNDER_PREFIX {
             taken.push(("an endpoint under local_prefix", self.under_prefix(name), Some(&self.prefix)));
         }
@@ -73,7 +85,8 @@ impl LocalPaths {
         if below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/')) {
             return Some(format!("everything under {} (server.local_prefix)", self.prefix.value));
         }
-        let endpoint = Endpoint::ALL.into_iter().find(|&endpoint| self.path(endpoint) == literal)?;
+        let endpoint =
+            Endpoint::ALL.into_iter().find(|&endpoint| self.paths(endpoint).any(|path| path == literal))?;
         Some(format!("{} {} ({})", endpoint.method(), literal, endpoint.key()))
     }
 
@@ -87,8 +100,9 @@ impl LocalPaths {
     ) -> Vec<(Pattern, Route)> {
         let mut entries = Vec::with_capacity(Endpoint::ALL.len() * (1 + hosts.len()));
         let may_register = around.registration.mode != RegistrationMode::Off;
-        for endpoint in Endpoint::ALL.into_iter().filter(|it| *it != Endpoint::Register || may_register) {
-            let route = match self.route(endpoint, around) {
+        let all = Endpoint::ALL.into_iter().filter(|it| *it != Endpoint::Register || may_register);
+        for (endpoint, path) in all.flat_map(|it| self.paths(it).map(move |path| (it, path))) {
+            let route = match Self::route(endpoint, &path, around) {
                 Ok(route) => route,
                 Err(message) => {
                     problems.error(Problem::new(Kind::Whole, "server", message));
@@ -105,8 +119,8 @@ impl LocalPaths {
     }
 
     /// The entry for any host.
-    fn route(&self, endpoint: Endpoint, around: &Surroundings<'_>) -> Result<Route, String> {
-        let path = PathPattern::parse(&self.path(endpoint)).map_err(|error| error.to_string())?;
+    fn route(endpoint: Endpoint, path: &str, around: &Surroundings<'_>) -> Result<Route, String> {
+        let path = PathPattern::parse(path).map_err(|error| error.to_string())?;
         let methods = Methods::of(vec![endpoint.method()]).map_err(|error| error.to_string())?;
         let name = format!("{NAME_PREFIX}{}", endpoint.name());
         Ok(Route {
@@ -128,11 +142,21 @@ impl LocalPaths {
         })
     }
 
+    /// Its paths. RFC 8414 §3.1 and RFC 9728 §3.1: the path of what a document is about comes behind that of the document. Behind a
+    /// proxy that takes the issuer's path away, it is asked for without it.
+    fn paths(&self, endpoint: Endpoint) -> impl Iterator<Item = String> {
+        let path = self.path(endpoint);
+        let is_about_issuer = matches!(endpoint, Endpoint::Metadata | Endpoint::Resource);
+        let longer = (is_about_issuer && !self.issuer.is_empty()).then(|| format!("{path}{}", self.issuer));
+        std::iter::once(path).chain(longer)
+    }
+
     fn path(&self, endpoint: Endpoint) -> String {
         match endpoint {
             Endpoint::Token => self.token.value.clone(),
             Endpoint::Jwks => JWKS.into(),
             Endpoint::Metadata => METADATA.into(),
+            Endpoint::Resource => RESOURCE.into(),
             Endpoint::Me
             | Endpoint::Revoke
             | Endpoint::Introspect
@@ -156,6 +180,7 @@ impl Endpoint {
             Self::Token => "server.token_path",
             Self::Jwks => "the key set",
             Self::Metadata => "the metadata of the token endpoint",
+            Self::Resource => "the metadata of the protected resource",
             Self::Me | Self::Revoke | Self::Introspect | Self::Logout | Self::Password | Self::Register => {
                 "server.local_prefix"
             }
@@ -172,7 +197,9 @@ impl Endpoint {
             | Self::Logout
             | Self::Password
             | Self::Register => Method::POST,
-            Self::Jwks | Self::Metadata | Self::Me | Self::Health | Self::Ready => Method::GET,
+            Self::Jwks | Self::Metadata | Self::Resource | Self::Me | Self::Health | Self::Ready => {
+                Method::GET
+            }
         }
     }
 
@@ -185,6 +212,7 @@ impl Endpoint {
             | Self::Register
             | Self::Jwks
             | Self::Metadata
+            | Self::Resource
             | Self::Health
             | Self::Ready => Access::Public,
         }

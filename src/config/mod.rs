@@ -134,7 +134,7 @@ fn read(text: &str, machine: &Machine, problems: &mut Problems) -> Option<Config
         };
     }
     let limits = limits::read(table("limit"), problems);
-    let (server, local) = sections::server(fields!("server"), machine.cores, &limits);
+    let (server, mut local) = sections::server(fields!("server"), machine.cores, &limits);
     let store = sections::store(fields!("store"), &machine.base);
     let token = sections::token(fields!("token"), &server.listen);
     let login = sections::login(fields!("login"), machine.cores);
@@ -143,6 +143,7 @@ fn read(text: &str, machine: &Machine, problems: &mut Problems) -> Option<Config
     let log = sections::log(fields!("log"), &machine.base);
     let audit = sections::audit(fields!("audit"), &machine.base, &store.path);
     let metrics = sections::metrics(fields!("metrics"));
+    local.issuer = token.issuer_path().to_owned();
     local.check(problems);
     let upstreams = upstreams::read(table("upstream"), problems);
     let around = routes::Surroundings {

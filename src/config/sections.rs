@@ -53,6 +53,7 @@ pub(super) fn server(mut fields: Fields<'_, '_, '_>, cores: usize, limits: &Limi
         prefix: f.given("local_prefix", parsed("a path", local_path), "/auth".into()),
         health: f.given("health_path", parsed("a path", local_path), "/healthz".into()),
         ready: f.given("ready_path", parsed("a path", local_path), "/readyz".into()),
+        issuer: String::new(),
     };
     let head = f.given("max_header_size", size(8 * KIB..=MIB), 32 * 1024);
     let target = f.given("max_uri_size", size(256..=32 * KIB), 8 * 1024);

@@ -158,6 +158,25 @@ impl Algorithm {
     }
 }
 
+impl Token {
+    /// The path of the issuer, without a slash at its end; empty if it has none.
+    #[must_use]
+    pub fn issuer_path(&self) -> &str {
+        let behind_scheme = self.issuer.split_once("://").map_or("", |(_, rest)| rest);
+        let path = behind_scheme.find('/').and_then(|at| behind_scheme.get(at..));
+        path.unwrap_or_default().trim_end_matches('/')
+    }
+
+    /// Where the metadata of the gateway as a protected resource is. The path of the issuer, by which clients know the gateway, comes
+    /// last (RFC 9728 §3.1).
+    #[must_use]
+    pub fn resource_metadata(&self) -> String {
+        let (issuer, path) = (self.issuer.trim_end_matches('/'), self.issuer_path());
+        let origin = issuer.strip_suffix(path).unwrap_or(issuer);
+        format!("{origin}{}{path}", super::local::RESOURCE)
+    }
+}
+
 /// `[login]`
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Login {
@@ -311,6 +330,8 @@ pub enum Endpoint {
     Jwks,
     /// `GET /.well-known/oauth-authorization-server`
     Metadata,
+    /// `GET /.well-known/oauth-protected-resource`
+    Resource,
     /// `GET /auth/me`
     Me,
     /// `POST /auth/revoke`
@@ -331,10 +352,11 @@ pub enum Endpoint {
 
 impl Endpoint {
     /// All of them.
-    pub const ALL: [Self; 11] = [
+    pub const ALL: [Self; 12] = [
         Self::Token,
         Self::Jwks,
         Self::Metadata,
+        Self::Resource,
         Self::Me,
         Self::Revoke,
         Self::Introspect,
@@ -352,6 +374,7 @@ impl Endpoint {
             Self::Token => "token",
             Self::Jwks => "jwks",
             Self::Metadata => "metadata",
+            Self::Resource => "resource",
             Self::Me => "me",
             Self::Revoke => "revoke",
             Self::Introspect => "introspect",
@@ -360,6 +383,26 @@ impl Endpoint {
             Self::Register => "register",
             Self::Health => "health",
             Self::Ready => "ready",
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::path::Path;
+
+    /// RFC 9728 §3.1, and RFC 8414 §3.1 for the path of the issuer.
+    #[test]
+    fn the_path_of_an_issuer_comes_behind_the_well_known_one() {
+        for (issuer, path, metadata) in [
+            ("https://a", "", "https://a/.well-known/oauth-protected-resource"),
+            ("https://a/", "", "https://a/.well-known/oauth-protected-resource"),
+            ("https://a:8443/b", "/b", "https://a:8443/.well-known/oauth-protected-resource/b"),
+            ("http://[::1]:80/b/c/", "/b/c", "http://[::1]:80/.well-known/oauth-protected-resource/b/c"),
+        ] {
+            let text = format!("[token]\nissuer = \"{issuer}\"");
+            let token = crate::config::parse(&text, Path::new("config.toml")).unwrap().token;
+            assert_eq!((token.issuer_path(), token.resource_metadata().as_str()), (path, metadata));
         }
     }
 }

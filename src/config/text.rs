@@ -11,6 +11,7 @@ use tracing_subscriber::filter::Targets;
 use crate::route::Host;
 
 use super::diagnostics::{did_you_mean, quote};
+use super::local::local_path;
 use super::reader::Fault;
 use super::settings::AccessLog;
 
@@ -114,8 +115,9 @@ pub(super) struct Issuer {
 pub(super) fn issuer(text: &str) -> Result<Issuer, Fault> {
     let expected = "expected an https URL without query and fragment, such as \"https://login.example.com\"";
     let refuse = || Fault::from(format!("{expected}, not {}", quote(text)));
-    // `Uri` drops a fragment silently.
-    if text.contains(['?', '#', '@']) || text.len() > 1024 {
+    // `Uri` drops a fragment silently, and takes characters in a path that no URL has (RFC 3986 §2) and a quoted string must not.
+    let strange = |c: char| !c.is_ascii_graphic() || "?#@\"\\<>^`{|}".contains(c);
+    if text.contains(strange) || text.len() > 1024 {
         return Err(refuse());
     }
     let uri = text.parse::<Uri>().map_err(|_| refuse())?;
@@ -126,6 +128,13 @@ pub(super) fn issuer(text: &str) -> Result<Issuer, Fault> {
         Some("http") => !is_loopback(authority.host()),
         _ => return Err(refuse()),
     };
+    // It becomes the end of a path of ours (RFC 8414 §3.1).
+    let path = uri.path().strip_suffix('/').unwrap_or(uri.path());
+    if !path.is_empty() && local_path(path).is_err() {
+        let message =
+            format!("the path of an issuer has neither \"..\" nor \"//\" nor \"*\", unlike {}", quote(text));
+        return Err(message.into());
+    }
     Ok(Issuer { text: text.into(), plain_http: plain })
 }
 

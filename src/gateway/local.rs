@@ -23,6 +23,7 @@ pub(super) async fn serve(
         Endpoint::Token => oauth::token(permit, inbound, body, &snapshot.provider).await,
         Endpoint::Jwks => Ok(oauth::jwks(permit, inbound, &snapshot.provider)),
         Endpoint::Metadata => Ok(oauth::metadata(permit, inbound, &snapshot.provider)),
+        Endpoint::Resource => Ok(oauth::resource(permit, inbound, &snapshot.provider)),
         Endpoint::Me => account::me(&permit),
         Endpoint::Revoke => {
             oauth::revoke(permit, inbound, body, &snapshot.provider, &snapshot.verifier).await

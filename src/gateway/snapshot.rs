@@ -15,7 +15,6 @@ use crate::limit::Limits as Buckets;
 use crate::oauth::Provider;
 use crate::observe::metrics::Series;
 use crate::proxy::HeaderPolicy;
-use crate::reject::Prepared;
 use crate::route::Table;
 use crate::token::{Revocations, Verifier};
 
@@ -33,8 +32,6 @@ pub struct Snapshot {
     pub trailers: TrailerFilter,
     /// The limits of the configuration, with their buckets.
     pub buckets: Arc<Buckets>,
-    /// Responses to those who may not pass.
-    pub refusals: Prepared,
     /// Keys and rules for tokens.
     pub verifier: Verifier,
     /// The token endpoint and what belongs to it.
@@ -72,7 +69,6 @@ impl Snapshot {
             headers,
             trailers: Arc::new(move |trailers| policy.clean_trailers(trailers)),
             buckets,
-            refusals: Prepared::default(),
             verifier,
             provider,
             health,

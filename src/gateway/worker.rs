@@ -16,7 +16,7 @@ use crate::inbound::IdSource;
 use crate::observe::AccessSink;
 use crate::observe::metrics::{Recorder, Seat, WorkerCounters};
 use crate::proxy::{Upstream, UpstreamSet};
-use crate::reject::Reject;
+use crate::reject::{Prepared, Reject};
 use crate::token::{self, Revocations};
 
 /// A worker's own state.
@@ -57,6 +57,8 @@ impl Deref for Newest {
 pub struct View {
     /// What the control plane has built.
     pub snapshot: Arc<Snapshot>,
+    /// Responses to those who may not pass.
+    refusals: Prepared,
     upstreams: Vec<Arc<Upstream>>,
     recorder: Option<Recorder>,
     access: Option<Arc<AccessSink>>,
@@ -73,7 +75,13 @@ impl View {
         let recorder = seat.zip(snapshot.series.clone()).map(|(seat, series)| seat.recorder(series));
         let meter = |server: &str| recorder.as_ref()?.server(server);
         let upstreams = kept.unwrap_or_else(|| servers.build(&snapshot.config.upstreams, meter));
-        Self { snapshot, upstreams, recorder, access }
+        let refusals = Prepared::new(&snapshot.config.token.resource_metadata());
+        Self { snapshot, refusals, upstreams, recorder, access }
+    }
+
+    /// Responses to those who may not pass. Copies of them share their header fields, and so a count that is the worker's own.
+    pub(super) fn refusals(&self) -> &Prepared {
+        &self.refusals
     }
 
     /// The upstream of a route.

@@ -298,7 +298,10 @@ impl Shared {
     }
 
     /// Of the hashes that need more memory than ours, one is computed at a time, so that the threads together take at most the
-    /// memory of ours for each of them and that of one large one. The memory of a large one is not kept.
+    /// memory of ours for each of them and that of one large one.
+    ///
+    /// Memory is kept for the next hash only as long as all of them are ours. With other kinds, what one leaves behind would make the
+    /// next one faster, and a wrong password for a user whose own kind came first took up to 4 % less than one for nobody.
     fn with_memory<T>(
         &self,
         work: Work,
@@ -307,12 +310,12 @@ impl Shared {
     ) -> T {
         let large = work.memory_kib() > u64::from(self.params.memory_kib);
         let turn = large.then(|| self.large.lock().unwrap_or_else(PoisonError::into_inner));
-        if large || matches!(work, Work::Scrypt { .. }) {
-            // It takes memory of its own, instead of ours.
+        let mixed = work != self.params.into() || self.works.all().len() > 1;
+        if mixed {
             *workspace = Workspace::default();
         }
         let result = compute(workspace);
-        if large {
+        if mixed {
             *workspace = Workspace::default();
         }
         drop(turn);

@@ -237,6 +237,12 @@ impl Workspace {
         Ok(())
     }
 
+    /// Whether it has memory for the next hash, for tests.
+    #[cfg(test)]
+    pub(super) fn is_kept(&self) -> bool {
+        self.0.capacity() > 0
+    }
+
     /// As many blocks as argon2 works in.
     fn blocks(&mut self, argon2: &Argon2<'_>) -> &mut [Block] {
         let blocks = argon2.params().block_count();

@@ -29,8 +29,8 @@ impl Document {
 
     /// RFC 9110 §13.1.2: 304 for a client that has this very document.
     fn response(&self, inbound: &Inbound) -> Response<ResponseBody> {
-        let known = inbound.headers().get_all(&header::IF_NONE_MATCH).any(|value| value == self.tag);
-        let response = if known {
+        let mut lines = inbound.headers().get_all(&header::IF_NONE_MATCH);
+        let response = if lines.any(|line| self.is_among(line)) {
             Response::new(StatusCode::NOT_MODIFIED, ResponseBody::empty())
         } else {
             Response::new(StatusCode::OK, ResponseBody::full(self.body.clone()))
@@ -39,6 +39,12 @@ impl Document {
         // Shorter than token.publish_ahead is by default, so that a new key is seen before it signs.
         let caching = HeaderValue::from_static("public, max-age=300");
         response.with(header::ETAG, self.tag.clone()).with(header::CACHE_CONTROL, caching)
+    }
+
+    /// Whether the tags include ours, by the weak comparison: caches on the way make a tag weak. `*` is any document there is.
+    fn is_among(&self, tags: &HeaderValue) -> bool {
+        let mut tags = tags.as_bytes().split(|byte| *byte == b',').map(<[u8]>::trim_ascii);
+        tags.any(|tag| tag == b"*" || tag.strip_prefix(b"W/").unwrap_or(tag) == self.tag.as_bytes())
     }
 }
 
@@ -54,20 +60,45 @@ pub fn metadata(_: Permit<'_>, inbound: &Inbound, provider: &Provider) -> Respon
     provider.metadata.response(inbound)
 }
 
-/// RFC 8414 §2.
+/// `GET /.well-known/oauth-protected-resource` (RFC 9728 §3).
+#[must_use]
+pub fn resource(_: Permit<'_>, inbound: &Inbound, provider: &Provider) -> Response<ResponseBody> {
+    provider.resource.response(inbound)
+}
+
+/// RFC 8414 §2. No `scopes_supported`: what is granted are the roles that a user has, whatever the client asks for, and which
+/// roles there are is not for everybody to know.
 #[derive(Serialize)]
 struct Metadata<'a> {
     issuer: &'a str,
     token_endpoint: String,
     jwks_uri: String,
-    /// Required by the RFC even where there is no authorization endpoint.
-    response_types_supported: [&'a str; 0],
+    /// Required by the RFC even where there is no authorization endpoint, and §3.2 forbids empty lists.
+    response_types_supported: [&'a str; 1],
     revocation_endpoint: String,
     introspection_endpoint: String,
     grant_types_supported: [&'a str; 3],
     token_endpoint_auth_methods_supported: [&'a str; 3],
     revocation_endpoint_auth_methods_supported: [&'a str; 3],
     introspection_endpoint_auth_methods_supported: [&'a str; 2],
+    /// RFC 9728 §4.
+    protected_resources: [&'a str; 1],
+}
+
+/// RFC 9728 §2. No `jwks_uri`: it would be for keys with which the resource signs its responses, and it signs none.
+#[derive(Serialize)]
+struct Resource<'a> {
+    /// Everything behind the gateway, which is one resource: a token is good for all of it, as far as its roles go.
+    resource: &'a str,
+    authorization_servers: [&'a str; 1],
+    bearer_methods_supported: [&'a str; 1],
+}
+
+pub(super) fn render_resource(config: &Config) -> Vec<u8> {
+    let issuer = config.token.issuer.as_str();
+    let resource =
+        Resource { resource: issuer, authorization_servers: [issuer], bearer_methods_supported: ["header"] };
+    serde_json::to_vec(&resource).unwrap_or_default()
 }
 
 pub(super) fn render_metadata(config: &Config) -> Vec<u8> {
@@ -79,13 +110,14 @@ pub(super) fn render_metadata(config: &Config) -> Vec<u8> {
         issuer,
         token_endpoint: format!("{base}{}", config.server.token_path),
         jwks_uri: format!("{base}/.well-known/jwks.json"),
-        response_types_supported: [],
+        response_types_supported: ["none"],
         revocation_endpoint: format!("{base}{}/revoke", config.server.local_prefix),
         introspection_endpoint: format!("{base}{}/introspect", config.server.local_prefix),
         grant_types_supported: ["password", "refresh_token", "client_credentials"],
         token_endpoint_auth_methods_supported: all,
         revocation_endpoint_auth_methods_supported: all,
         introspection_endpoint_auth_methods_supported: [basic, post],
+        protected_resources: [issuer],
     };
     serde_json::to_vec(&metadata).unwrap_or_default()
 }

@@ -178,6 +178,7 @@ mod tests {
     use std::time::Duration;
 
     use http::header::{CACHE_CONTROL, CONTENT_TYPE, PRAGMA, RETRY_AFTER, WWW_AUTHENTICATE};
+    use proptest::prelude::*;
 
     use super::{ClientAuth, OAuthError};
 
@@ -217,6 +218,19 @@ mod tests {
         let error = OAuthError::invalid_request("\"a\"\\b\r\n\0ä\u{7f}~!");
         assert_eq!(error.description(), "'a'/b?????~!");
         assert_eq!(error.body(), r#"{"error":"invalid_request","error_description":"'a'/b?????~!"}"#);
+    }
+
+    proptest! {
+        /// RFC 6749 §5.2: `%x20-21 / %x23-5B / %x5D-7E`, whatever a text was made from.
+        #[test]
+        fn rfc_6749_s5_2_no_description_leaves_its_alphabet(text in any::<String>()) {
+            let error = OAuthError::invalid_request(text.clone());
+            let allowed = |c: char| matches!(c, '\x20'..='\x21' | '\x23'..='\x5b' | '\x5d'..='\x7e');
+            prop_assert!(error.description().chars().all(allowed));
+            prop_assert_eq!(error.description().chars().count(), text.chars().count());
+            let body: serde_json::Value = serde_json::from_str(&error.body()).unwrap();
+            prop_assert_eq!(&body["error_description"], &error.description());
+        }
     }
 
     #[test]

@@ -1,4 +1,4 @@
-//! The OAuth 2.0 endpoints: the token endpoint (RFC 6749) and what clients discover us by (RFC 8414, RFC 7517).
+//! The OAuth 2.0 endpoints: the token endpoint (RFC 6749) and what clients discover us by (RFC 8414, RFC 9728, RFC 7517).
 
 mod client_auth;
 mod discovery;
@@ -15,7 +15,7 @@ mod revoke;
 mod token;
 mod tokens;
 
-pub use discovery::{jwks, metadata};
+pub use discovery::{jwks, metadata, resource};
 pub use error::{ClientAuth, OAuthError};
 pub use form::Parameters;
 pub use introspect::introspect;

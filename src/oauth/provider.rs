@@ -46,6 +46,7 @@ pub struct Provider {
     /// Where work runs that blocks or takes long.
     pub(super) control: Handle,
     pub(super) metadata: Document,
+    pub(super) resource: Document,
     pub(super) jwks: Document,
 }
 
@@ -56,10 +57,10 @@ impl Provider {
         let Services { login, registration, sessions, clients, audit } = services;
         let strangers = Strangers::of(&config.registration);
         let issuer = Issuer::new(&config.token.issuer, &config.token.audience, config.token.access_ttl);
-        let metadata = Document::new(
-            Bytes::from(discovery::render_metadata(config)),
-            HeaderValue::from_static("application/json"),
-        );
+        let json =
+            |body: Vec<u8>| Document::new(Bytes::from(body), HeaderValue::from_static("application/json"));
+        let metadata = json(discovery::render_metadata(config));
+        let resource = json(discovery::render_resource(config));
         let jwks = Document::new(
             Bytes::from(ring.jwks_json()),
             HeaderValue::from_static("application/jwk-set+json"),
@@ -77,6 +78,7 @@ impl Provider {
             ring,
             control,
             metadata,
+            resource,
             jwks,
         }
     }

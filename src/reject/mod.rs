@@ -1,6 +1,6 @@
 //! Every way to say no. Each has three faces: the status, what the caller may know, and what the operator needs (`Display`).
 //!
-//! A refusal is raised where it is understood and becomes a response in one place, [`Reject::response`].
+//! A refusal is raised where it is understood and becomes a response in one place, [`Prepared::response`].
 
 mod response;
 

@@ -1,5 +1,7 @@
 //! The one place where a refusal becomes a response.
 
+use std::borrow::Cow;
+
 use http::{HeaderName, HeaderValue, Method, StatusCode, Version, header};
 
 use super::Reject;
@@ -10,18 +12,18 @@ use crate::observe::json;
 use crate::token::TokenError;
 
 impl Reject {
-    /// The response, in the form that the caller understands.
-    #[must_use]
-    pub fn response(&self, form: Form, request_id: &[u8]) -> Response<ResponseBody> {
+    /// The response, in the form that the caller understands. `metadata` is the URL of the metadata of the resource.
+    fn response(&self, metadata: &str, form: Form, request_id: &[u8]) -> Response<ResponseBody> {
         match form {
-            Form::Problem => Problem::new(self).response(request_id),
+            Form::Problem => Problem::new(self, metadata).response(request_id),
+            Form::OAuth => self.oauth_response(metadata),
             Form::Grpc => self.grpc_response(),
         }
     }
 
     /// The header fields that belong to the status, whatever the form of the body.
-    fn add_fields(&self, fields: &mut Fields) {
-        if let Some(challenge) = self.challenge() {
+    fn add_fields(&self, fields: &mut Fields, metadata: &str) {
+        if let Some(challenge) = self.challenge(metadata) {
             fields.push(header::WWW_AUTHENTICATE, challenge);
         }
         if let Self::MethodNotAllowed(methods) = self {
@@ -50,25 +52,42 @@ impl Reject {
         }
     }
 
-    /// RFC 6750 §3: no error code where no credentials were sent.
-    fn challenge(&self) -> Option<HeaderValue> {
-        const NO_TOKEN: HeaderValue = HeaderValue::from_static("Bearer realm=\"portcullis\"");
-        const MALFORMED: HeaderValue =
-            HeaderValue::from_static("Bearer realm=\"portcullis\", error=\"invalid_request\"");
-        const INVALID: HeaderValue = HeaderValue::from_static(
-            "Bearer realm=\"portcullis\", error=\"invalid_token\", error_description=\"invalid, expired or revoked\"",
-        );
-        match self {
-            Self::NoToken => Some(NO_TOKEN),
-            Self::MalformedAuthorization(_) => Some(MALFORMED),
-            Self::InvalidToken(_) | Self::Revoked(_) => Some(INVALID),
-            Self::MissingRole { wanted } => {
-                let text =
-                    format!("Bearer realm=\"portcullis\", error=\"insufficient_scope\", scope=\"{wanted}\"");
-                HeaderValue::try_from(text).ok()
+    /// RFC 6750 §3: no error code where no credentials were sent. RFC 9728 §5.1: where a client learns how to get a token.
+    fn challenge(&self, metadata: &str) -> Option<HeaderValue> {
+        let error = match self {
+            Self::NoToken => "".into(),
+            Self::MalformedAuthorization(_) => ", error=\"invalid_request\"".into(),
+            Self::InvalidToken(_) | Self::Revoked(_) => {
+                ", error=\"invalid_token\", error_description=\"invalid, expired or revoked\"".into()
             }
-            _ => None,
-        }
+            Self::MissingRole { wanted } => {
+                Cow::from(format!(", error=\"insufficient_scope\", scope=\"{wanted}\""))
+            }
+            _ => return None,
+        };
+        let challenge = format!("Bearer realm=\"portcullis\"{error}, resource_metadata=\"{metadata}\"");
+        HeaderValue::try_from(challenge).ok()
+    }
+
+    /// RFC 6749 §5.2, as the endpoints of OAuth answer what they refuse themselves. The status says more than the code.
+    fn oauth_response(&self, metadata: &str) -> Response<ResponseBody> {
+        let (status, mut fields) = (self.status(), Fields::with_capacity(6));
+        fields.push(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
+        fields.push(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        fields.push(header::PRAGMA, HeaderValue::from_static("no-cache"));
+        self.add_fields(&mut fields, metadata);
+        let code = match status {
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => "temporarily_unavailable",
+            status if status.is_server_error() => "server_error",
+            _ => "invalid_request",
+        };
+        let mut body = Vec::with_capacity(128);
+        body.extend_from_slice(b"{\"error\":");
+        json::string(&mut body, code.as_bytes());
+        body.extend_from_slice(b",\"error_description\":");
+        json::string(&mut body, self.detail().as_bytes());
+        body.push(b'}');
+        Response { status, fields, body: ResponseBody::full(body) }
     }
 
     /// "Trailers-Only" of gRPC over HTTP/2: status 200, and the outcome in the header fields.
@@ -92,31 +111,36 @@ impl Reject {
     }
 }
 
-/// The refusals that come in floods, made but for the id of the request. To copy one takes 1,340 instructions less than to make it.
+/// Refusals as responses. Those that come in floods are made but for the id of the request: to copy one takes 1,340 instructions less
+/// than to make it.
 #[derive(Debug)]
 pub struct Prepared {
+    metadata: Box<str>,
     no_token: Problem,
     invalid_token: Problem,
 }
 
-impl Default for Prepared {
-    fn default() -> Self {
+impl Prepared {
+    /// For a gateway whose metadata as a protected resource is at this URL.
+    #[must_use]
+    pub fn new(metadata: &str) -> Self {
         Self {
-            no_token: Problem::new(&Reject::NoToken),
+            metadata: metadata.into(),
+            no_token: Problem::new(&Reject::NoToken, metadata),
             // All tokens that are not valid are answered alike.
-            invalid_token: Problem::new(&Reject::InvalidToken(TokenError::Signature)),
+            invalid_token: Problem::new(&Reject::InvalidToken(TokenError::Signature), metadata),
         }
     }
-}
 
-impl Prepared {
-    /// [`Reject::response`].
+    /// The response, in the form that the caller understands.
     #[must_use]
     pub fn response(&self, reject: &Reject, form: Form, request_id: &[u8]) -> Response<ResponseBody> {
         match (form, reject) {
             (Form::Problem, Reject::NoToken) => self.no_token.response(request_id),
-            (Form::Problem, Reject::InvalidToken(_)) => self.invalid_token.response(request_id),
-            _ => reject.response(form, request_id),
+            (Form::Problem, Reject::InvalidToken(_) | Reject::Revoked(_)) => {
+                self.invalid_token.response(request_id)
+            }
+            _ => reject.response(&self.metadata, form, request_id),
         }
     }
 }
@@ -133,12 +157,12 @@ struct Problem {
 impl Problem {
     /// `type` is left out, which means `about:blank`: the status says it all. `code`, a word that programs can compare, and
     /// `request_id`, what to quote when asking the operators, are ours by §3.2.
-    fn new(reject: &Reject) -> Self {
+    fn new(reject: &Reject, metadata: &str) -> Self {
         let status = reject.status();
         let mut fields = Fields::with_capacity(4);
         fields.push(header::CONTENT_TYPE, HeaderValue::from_static("application/problem+json"));
         fields.push(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
-        reject.add_fields(&mut fields);
+        reject.add_fields(&mut fields, metadata);
         let mut body = Vec::with_capacity(256);
         body.extend_from_slice(b"{\"title\":");
         json::string(&mut body, status.canonical_reason().unwrap_or("Error").as_bytes());
@@ -167,6 +191,8 @@ impl Problem {
 pub enum Form {
     /// `application/problem+json`.
     Problem,
+    /// RFC 6749 §5.2.
+    OAuth,
     /// A gRPC status.
     Grpc,
 }
@@ -199,16 +225,17 @@ mod tests {
 
     #[test]
     fn what_is_prepared_is_what_would_be_made() {
-        let prepared = Prepared::default();
+        let metadata = "https://a/.well-known/oauth-protected-resource";
+        let prepared = Prepared::new(metadata);
         let expired = Reject::InvalidToken(TokenError::Expired(UnixTime::from_secs(1)));
         for reject in [Reject::NoToken, expired, Reject::Revoked("again".to_owned()), Reject::NoRoute] {
-            for form in [Form::Problem, Form::Grpc] {
+            for form in [Form::Problem, Form::OAuth, Form::Grpc] {
                 let text = |response: Response<ResponseBody>| {
                     let ResponseBody::Full(body) = response.body else { panic!("a refusal is short") };
                     format!("{} {:?} {body:?}", response.status, response.fields)
                 };
                 let copied = text(prepared.response(&reject, form, b"7\"f"));
-                assert_eq!(copied, text(reject.response(form, b"7\"f")));
+                assert_eq!(copied, text(reject.response(metadata, form, b"7\"f")));
             }
         }
     }

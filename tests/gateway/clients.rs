@@ -4,13 +4,13 @@ use serde_json::{Value, json};
 
 use crate::harness::{Gateway, ROUTES, Request, Response, password_of, token};
 
-struct Client {
-    id: String,
-    secret: String,
+pub(crate) struct Client {
+    pub(crate) id: String,
+    pub(crate) secret: String,
 }
 
 #[track_caller]
-fn add(gateway: &Gateway, name: &str, roles: &[&str]) -> Client {
+pub(crate) fn add(gateway: &Gateway, name: &str, roles: &[&str]) -> Client {
     let roles = roles.iter().flat_map(|role| ["--role", role]);
     let words = ["client", "add", name, "--json"].into_iter().chain(roles);
     secret_of(&gateway.cli(words).ok().json())

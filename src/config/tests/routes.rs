@@ -108,6 +108,7 @@ fn local_endpoints_win_on_every_host() {
         local(Method::GET, "/readyz", Endpoint::Ready);
         local(Method::GET, "/.well-known/jwks.json", Endpoint::Jwks);
         local(Method::GET, "/.well-known/oauth-authorization-server", Endpoint::Metadata);
+        local(Method::GET, "/.well-known/oauth-protected-resource", Endpoint::Resource);
         assert_eq!(target(&config, host, &Method::GET, "/token"), None);
         assert_eq!(target(&config, host, &Method::GET, "/x"), Some(Target::Upstream(0)));
     }
@@ -141,6 +142,10 @@ fn a_route_on_a_local_path_is_shadowed() {
             assert!(message.contains(&format!("route[0].path: shadowed by {by}")), "{message}");
         }
     }
+    let tenant = routes(&[&format!("path = \"/.well-known/oauth-protected-resource/gate\"\n{OPEN}")]);
+    config(&tenant);
+    let message = error(&format!("[token]\nissuer = \"https://a/gate/\"\n{tenant}"));
+    assert!(message.contains("shadowed by GET /.well-known/oauth-protected-resource/gate"), "{message}");
     for path in ["/*", "/authx", "/authx/*", "/tokens", "/.well-known/*"] {
         config(&routes(&[&format!("path = \"{path}\"\n{OPEN}")]));
     }
@@ -158,6 +163,10 @@ fn local_paths_do_not_collide() {
             "server.token_path: \"/auth/me\" is the path of an endpoint under local_prefix",
         ),
         ("token_path = \"/.well-known/jwks.json\"", "is the path of the key set"),
+        (
+            "local_prefix = \"/.well-known/oauth-protected-resource\"\n[token]\nissuer = \"https://a/me\"",
+            "makes an endpoint of the path of the metadata",
+        ),
         ("health_path = \"/h\"\nready_path = \"/h\"", "(the other one: line 2)"),
     ] {
         let message = error(&format!("[server]\n{lines}\n{REST}"));

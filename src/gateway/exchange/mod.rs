@@ -242,9 +242,9 @@ impl Exchange {
             // That a path has limits says that it has a route.
             state.limits = None;
         }
-        let form = state.request.head().map_or(Form::Problem, |head| Form::of(head.version, &head.fields));
+        let form = state.form();
         let id = state.request.id().map_or(b"".as_slice(), RequestId::as_bytes);
-        let response = state.view.snapshot.refusals.response(&reject, form, id);
+        let response = state.view.refusals().response(&reject, form, id);
         state.refused = Some(reject);
         self.respond(response, None)
     }
@@ -279,6 +279,14 @@ impl State {
     fn is_probe(&self) -> bool {
         let target = self.route.as_ref().map(|route| route.target);
         matches!(target, Some(Target::Local(Endpoint::Health | Endpoint::Ready)))
+    }
+
+    /// The form of a refusal.
+    fn form(&self) -> Form {
+        match self.route.as_ref().map(|route| route.target) {
+            Some(Target::Local(Endpoint::Token | Endpoint::Revoke | Endpoint::Introspect)) => Form::OAuth,
+            _ => self.request.head().map_or(Form::Problem, |head| Form::of(head.version, &head.fields)),
+        }
     }
 
     fn ended(&self, total: Duration) -> Ended<'_> {

@@ -56,6 +56,21 @@ fn tells_right_from_wrong_and_nobody() {
     assert_eq!(password::verify(&hash, &secret("battery staple")), Ok(true));
 }
 
+/// SECURITY L1: whatever one kind of hash left behind would make the next one faster.
+#[test]
+fn memory_is_kept_only_while_all_hashes_are_ours() {
+    let pool = HashPool::new(1, 1, SMALL).unwrap();
+    let ours = pool.hash_blocking(secret("battery staple")).unwrap();
+    let mut workspace = Workspace::default();
+    let kept_after = |hash: Option<&PasswordHash>, workspace: &mut Workspace| {
+        assert_eq!(pool.shared.verify(hash, &secret("wrong"), workspace), Verdict::Mismatch);
+        workspace.is_kept()
+    };
+    assert!(kept_after(None, &mut workspace) && kept_after(Some(&ours), &mut workspace));
+    drop(pool.works().add([Argon2Params { memory_kib: 16, ..SMALL }.into()]));
+    assert!(!kept_after(None, &mut workspace) && !kept_after(Some(&ours), &mut workspace));
+}
+
 #[test]
 fn one_more_than_run_and_wait_is_turned_away_at_once() {
     let pool = HashPool::new(2, 2, SMALL).unwrap();
