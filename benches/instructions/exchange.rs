@@ -18,6 +18,7 @@ use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use portcullis::app;
 use portcullis::clock;
+use portcullis::control::Control;
 use portcullis::gateway::{Shared, Worker};
 use portcullis::health::Health;
 use portcullis::identity::{Argon2Params, HashPool, Login, Sessions, Throttle, Users};
@@ -108,7 +109,7 @@ fn worker(directory: &TempDir, runtime: &Runtime) -> Arc<Worker> {
         health: Arc::new(Health::new(store.clone(), audit.clone())),
         audit,
         instance: "0123abcd".to_owned(),
-        control: runtime.handle().clone(),
+        control: Control::new(runtime.handle().clone()),
     };
     let series = Arc::new(Series::new(clock::monotonic(), 1, &config, None));
     let snapshot = reload::build(config.clone(), &parts, Some(series), None).unwrap();

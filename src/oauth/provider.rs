@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::HeaderValue;
-use tokio::runtime::Handle;
 
 use super::discovery::{self, Document};
 use super::error::OAuthError;
 use super::request::internal;
 use crate::config::Config;
+use crate::control::Control;
 use crate::identity::{Clients, Lifetimes, Login, Sessions};
 use crate::observe::audit::Audit;
 use crate::token::{Issuer, KeyRing};
@@ -24,8 +24,8 @@ pub struct Provider {
     pub(super) audit: Audit,
     pub(super) issuer: Issuer,
     pub(super) ring: Arc<KeyRing>,
-    /// Where work runs that blocks or takes long.
-    pub(super) control: Handle,
+    /// Where work runs that blocks or takes long. What changes or records something runs there to its end.
+    pub(super) control: Control,
     pub(super) metadata: Document,
     pub(super) jwks: Document,
 }
@@ -40,7 +40,7 @@ impl Provider {
         clients: Clients,
         audit: Audit,
         ring: Arc<KeyRing>,
-        control: Handle,
+        control: Control,
     ) -> Self {
         let issuer = Issuer::new(&config.token.issuer, &config.token.audience, config.token.access_ttl);
         let metadata = Document::new(

@@ -9,6 +9,7 @@ use rustix::process::{Pid, Resource, Rlimit, geteuid, prlimit};
 use serde_json::Value;
 
 use crate::harness::{Gateway, ROUTES, Request, Setup, Site, binary, password_of, token, wait_until};
+use crate::metrics::scrape;
 
 /// What must never be in the file.
 const MARKED: &str = "MARKED-correct-horse";
@@ -107,7 +108,6 @@ fn each_event_leaves_exactly_one_record() {
     assert_eq!(verified(&gateway.site), 16);
 }
 
-/// ASVS V16: neither passwords nor tokens, nor what was typed into the wrong field, nor a hash of any of them.
 /// What was done is recorded, whether or not the client has waited for the answer.
 #[test]
 fn nobody_escapes_a_record_by_hanging_up() {
@@ -127,6 +127,40 @@ fn nobody_escapes_a_record_by_hanging_up() {
     });
 }
 
+/// A gateway that stops waits for what clients have begun and left behind, before it closes the log: those records were lost.
+#[test]
+fn nobody_escapes_a_record_by_hanging_up_before_the_gateway_stops() {
+    const LOGINS: u8 = 4;
+    // Some tenths of a second for each, one after the other.
+    let setup = Setup::new(ROUTES).set("login.memory", "'64MiB'").set("login.passes", "16");
+    let mut gateway = setup.set("login.permits", "1").start();
+    gateway.add_user("alice", "reader");
+    let clients: Vec<_> = (0..LOGINS)
+        .map(|_| {
+            let fields = [("grant_type", "password"), ("username", "alice"), ("password", "a guess")];
+            let mut client = gateway.connect();
+            client.send(Request::form("/token", &fields).encode("gateway"));
+            client
+        })
+        .collect();
+    let jobs_and_waits = || {
+        let page = scrape(&gateway);
+        (page.get("portcullis_hashing_jobs"), page.get("portcullis_hashing_wait_seconds_count"))
+    };
+    wait_until("all of them are with the pool", || {
+        let (jobs, waits) = jobs_and_waits();
+        jobs + waits > f64::from(LOGINS)
+    });
+    drop(clients);
+    wait_until("nobody waits for an answer", || scrape(&gateway).get("portcullis_requests_in_flight") == 0.0);
+    assert_eq!(gateway.terminate(), Some(0));
+    let story = story(&records(&gateway.site));
+    let refused = story.iter().filter(|line| *line == "login refused anonymous user:alice wrong_password");
+    assert_eq!(refused.count(), usize::from(LOGINS), "{story:?}");
+    assert_eq!(story.last().unwrap(), "stop success system - -", "nothing comes after the end");
+}
+
+/// ASVS V16: neither passwords nor tokens, nor what was typed into the wrong field, nor a hash of any of them.
 #[test]
 fn no_secret_is_ever_in_the_audit_log() {
     let gateway = Gateway::start(ROUTES);
