@@ -6,7 +6,7 @@ use super::request::{RETRY_AFTER, internal};
 use crate::clock;
 use crate::identity::{self, LoginError, Session, Sessions, User};
 use crate::inbound::Inbound;
-use crate::observe::audit::{Action, Actor, Event, Origin, Target};
+use crate::observe::audit::{Action, Actor, AuditError, Event, Origin, Target};
 use crate::peer::ClientIp;
 use crate::secret::Secret;
 
@@ -46,6 +46,7 @@ pub(super) async fn check_password(
 }
 
 /// Does it, and records what came of it, both to the end whether or not this client still waits: nobody escapes a record by hanging up.
+/// What cannot be recorded is not begun.
 pub(super) async fn done_and_recorded<T: Send + 'static>(
     provider: &Provider,
     work: impl FnOnce(&Sessions) -> T + Send + 'static,
@@ -53,10 +54,30 @@ pub(super) async fn done_and_recorded<T: Send + 'static>(
 ) -> Result<T, OAuthError> {
     let audit = provider.audit.clone();
     let both = move |sessions: &Sessions| {
+        audit.writable()?;
         let done = work(sessions);
         event(&done).map_or(Ok(()), |event| audit.record_blocking(event)).map(|()| done)
     };
-    provider.with_sessions(both).await?.map_err(|error| internal(&error))
+    provider.with_sessions(both).await?.map_err(|error: AuditError| internal(&error))
+}
+
+/// The same for what ends a session or a token: it is done and acknowledged even while nothing can be recorded. See
+/// [`crate::observe::audit`].
+pub(super) async fn ended_and_recorded<T: Send + 'static>(
+    provider: &Provider,
+    work: impl FnOnce(&Sessions) -> T + Send + 'static,
+    event: impl FnOnce(&T) -> Option<Event> + Send + 'static,
+) -> Result<T, OAuthError> {
+    let audit = provider.audit.clone();
+    let both = move |sessions: &Sessions| {
+        let done = work(sessions);
+        if let Some(event) = event(&done) {
+            // A record that is lost is in the event log.
+            let _ = audit.record_or_keep(event);
+        }
+        done
+    };
+    provider.with_sessions(both).await
 }
 
 /// Begins the session of a user who has just logged in.

@@ -5,7 +5,7 @@ use http::StatusCode;
 use super::Provider;
 use super::client_auth;
 use super::error::{OAuthError, uncached_json};
-use super::recorded::{done_and_recorded, origin};
+use super::recorded::{ended_and_recorded, origin};
 use super::request::{Refusal, answered, internal, parameters};
 use crate::auth::Permit;
 use crate::body::{RequestBody, ResponseBody};
@@ -60,7 +60,7 @@ async fn revoked(
         };
         Some(Event::success(Action::TokenRevoke, now).by(actor).on(target).from(from))
     };
-    match done_and_recorded(provider, end, event).await?.map_err(|error| internal(&error))? {
+    match ended_and_recorded(provider, end, event).await?.map_err(|error| internal(&error))? {
         Ended::NotTheirs => Err(OAuthError::UnauthorizedClient.into()),
         Ended::Nothing | Ended::Token(_) | Ended::Session(_) => {
             Ok(uncached_json(StatusCode::OK, "{}".to_owned()))
