@@ -85,7 +85,7 @@ fn end_session(
     client: Option<&User>,
     now: UnixTime,
 ) -> Result<Ended, SessionError> {
-    let Some(session) = sessions.of_refresh_token(token)? else { return Ok(Ended::Nothing) };
+    let Some(session) = sessions.of_refresh_token(token, now)? else { return Ok(Ended::Nothing) };
     if !may_end(&session.client_id, client) {
         return Ok(Ended::NotTheirs);
     }

@@ -216,13 +216,19 @@ impl Sessions {
         self.users.revoked().refuses(token)
     }
 
-    /// The session of a refresh token that is, or was, a real one.
+    /// The session of a refresh token that is, or was, a real one. `None` if it has ended; that is on the disk
+    /// and in force then.
     ///
     /// # Errors
     /// [`SessionError::Store`].
-    pub fn of_refresh_token(&self, token: &Secret) -> Result<Option<Session>, SessionError> {
+    pub fn of_refresh_token(&self, token: &Secret, now: UnixTime) -> Result<Option<Session>, SessionError> {
         let Some(token) = self.key.read(token.expose()) else { return Ok(None) };
-        Ok(self.read(token.session)?.map(|stored| stored.session))
+        if let Some(stored) = self.read(token.session)? {
+            return Ok(Some(stored.session));
+        }
+        // Whoever ends it may still wait for the disk, and has announced nothing yet. Our answer promises both.
+        self.end(token.session, now)?;
+        Ok(None)
     }
 
     /// Gives the user of a session a new password, if it is `checked`, who has shown the present one. All other sessions of the user

@@ -11,7 +11,7 @@ use crate::identity::testing::Disturbed;
 use crate::identity::users::{User, Users};
 use crate::name::{Roles, Username};
 use crate::secret::Secret;
-use crate::store::{SledStore, Store, Table};
+use crate::store::{Batch, SledStore, Store, Table};
 use crate::token::testing::verified;
 use crate::token::{Revocations, Verified};
 
@@ -282,6 +282,31 @@ fn a_retried_refresh_promises_no_more_than_the_disk_has() {
     for attempt in ["first", "retried"] {
         assert!(matches!(house.refresh(&token, at(1)), Err(RefreshError::Failed(_))), "{attempt}");
     }
+}
+
+#[test]
+fn a_second_revocation_at_the_same_time_promises_no_more_than_the_disk_has() {
+    let data = tempfile::tempdir().unwrap();
+    let store = Disturbed::new(House::open(data.path()).store);
+    let house = House::on(store.clone());
+    let (session, token) = house.begin("alice");
+    let of_token = || house.sessions.of_refresh_token(&token, at(1)).map(|found| found.map(|found| found.id));
+    assert_eq!(of_token().unwrap(), Some(session.id));
+    store.fail();
+    assert!(house.sessions.end(session.id, at(1)).is_err(), "the first one");
+    assert!(of_token().is_err(), "the session is gone, but nobody knows for how long");
+}
+
+#[test]
+fn a_second_revocation_at_the_same_time_is_in_force_when_it_returns() {
+    let data = tempfile::tempdir().unwrap();
+    let house = House::open(data.path());
+    let (session, token) = house.begin("alice");
+    // What the first one has done before it announces.
+    let row = Batch::new().delete(Table::Sessions, session.id.as_bytes().as_slice());
+    house.store.commit(row).unwrap();
+    assert!(house.sessions.of_refresh_token(&token, at(1)).unwrap().is_none());
+    assert!(house.refuses(&session));
 }
 
 #[test]
