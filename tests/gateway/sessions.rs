@@ -82,6 +82,24 @@ fn rfc_6749_6_a_refresh_token_gives_new_tokens_of_the_same_session() {
     Tokens::of(&gateway.send(&by_json));
 }
 
+/// An access token could outlive its session by `access_ttl`.
+#[test]
+fn an_access_token_expires_with_its_session_at_the_latest() {
+    let gateway =
+        Setup::new(ROUTES).set("token.session_max_ttl", "'10m'").set("token.access_ttl", "'15m'").start();
+    gateway.add_user("alice", "reader");
+    let login = gateway.login_with("alice", &password_of("alice"));
+    let refreshed = refresh(&gateway, &Tokens::of(&login).refresh);
+    let ends = |response: &Response| {
+        let claims = token::parts(&Tokens::of(response).access).claims;
+        let (exp, iat) = (claims["exp"].as_u64().unwrap(), claims["iat"].as_u64().unwrap());
+        assert_eq!(response.json()["expires_in"], exp - iat, "it says the truth");
+        assert!(exp - iat <= 600);
+        exp
+    };
+    assert!(ends(&refreshed) <= ends(&login), "a refresh does not make the session longer");
+}
+
 #[test]
 fn other_roles_come_with_the_next_refresh() {
     let gateway = gateway();

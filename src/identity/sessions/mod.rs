@@ -107,7 +107,13 @@ impl Lifetimes {
     /// When the session ends if it is not refreshed again.
     #[must_use]
     pub fn end_of(&self, session: &Session) -> UnixTime {
-        session.used.after(self.idle).min(session.created.after(self.most))
+        session.used.after(self.idle).min(self.last_end_of(session))
+    }
+
+    /// When the session ends, however often it is refreshed.
+    #[must_use]
+    pub fn last_end_of(&self, session: &Session) -> UnixTime {
+        session.created.after(self.most)
     }
 }
 

@@ -31,7 +31,7 @@ pub(super) async fn grant(request: Request<'_>) -> Result<Response<String>, OAut
     };
     match ended_and_recorded(provider, refresh, event).await? {
         Ok(Refreshed { session, user, token }) => {
-            answer(provider, &user, &Login::of(&session, Some(&token)), scope.is_some())
+            answer(provider, &user, &Login::of(&session, &provider.lifetimes, Some(&token)), scope.is_some())
         }
         Err(RefreshError::Failed(error)) => Err(internal(&error)),
         Err(error) => {
