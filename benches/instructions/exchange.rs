@@ -26,6 +26,7 @@ use portcullis::observe::AccessLog;
 use portcullis::observe::audit::Audit;
 use portcullis::observe::metrics::{Seat, Series};
 use portcullis::reload::{self, Parts};
+use portcullis::seal::Seal;
 use portcullis::server;
 use portcullis::store::{Batch, Store, Table};
 use portcullis::token::{KeyRecord, Revocations};
@@ -94,7 +95,7 @@ fn worker(directory: &TempDir, runtime: &Runtime) -> Arc<Worker> {
     let users = Users::new(store.clone(), revocations.clone());
     let params = Argon2Params { memory_kib: 64, passes: 1, lanes: 1 };
     let pool = Arc::new(HashPool::new(1, 1, params).unwrap());
-    let sessions = Sessions::open(store.clone(), users.clone()).unwrap();
+    let sessions = Sessions::open(store.clone(), users.clone(), &Seal::default()).unwrap();
     let audit = Audit::new(&config.audit);
     // The key of the token; the snapshot would make another one.
     let record = HS256.0.trim().as_bytes();

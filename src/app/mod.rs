@@ -128,7 +128,7 @@ impl Gateway {
             users: users.clone(),
             keys: Arc::new(open_keys(&config, store.clone())?),
             login: Arc::new(Login::new(users.clone(), pool.clone(), throttle)),
-            sessions: Sessions::open(store.clone(), users.clone())?,
+            sessions: Sessions::open(store.clone(), users.clone(), &seal_of(&config.store)?)?,
             audit: audit.clone(),
             health: Arc::new(Health::new(store.clone(), audit.clone())),
             instance: instance_name()?,

@@ -118,6 +118,8 @@ pub struct Token {
     pub session_max_ttl: Duration,
     /// How long the refresh token before the newest one still gets an answer.
     pub refresh_reuse_grace: Duration,
+    /// With one more session of a user, that which was not used for the longest time gives way.
+    pub max_sessions_per_user: usize,
     /// The age at which a signing key is replaced; `None` for never.
     pub rotate_every: Option<Duration>,
     /// How long a new signing key is published before it signs.

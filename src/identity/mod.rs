@@ -30,7 +30,7 @@ pub use password::{
 };
 pub use revoked::Revoked;
 pub use sessions::{
-    Lifetimes, LocalSessionAdmin, NO_CLIENT, Origin, RefreshError, Refreshed, Session, SessionAdmin,
+    Begun, Lifetimes, LocalSessionAdmin, NO_CLIENT, Origin, RefreshError, Refreshed, Session, SessionAdmin,
     SessionError, SessionView, Sessions,
 };
 pub use throttle::{Attempt, Claim, Credential, Throttle, Throttled};

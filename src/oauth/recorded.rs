@@ -4,7 +4,8 @@ use super::Provider;
 use super::error::OAuthError;
 use super::request::{RETRY_AFTER, internal};
 use crate::clock;
-use crate::identity::{self, LoginError, Session, Sessions, User};
+use crate::id::SessionId;
+use crate::identity::{self, Begun, LoginError, Session, Sessions, User};
 use crate::inbound::Inbound;
 use crate::observe::audit::{Action, Actor, AuditError, Event, Origin, Target};
 use crate::peer::ClientIp;
@@ -88,15 +89,26 @@ pub(super) async fn begin_session(
     from: identity::Origin,
     origin: Origin,
 ) -> Result<(User, Session, Secret), OAuthError> {
+    let lifetimes = provider.lifetimes;
     let begin = move |sessions: &Sessions| {
-        let (session, refresh) = sessions.begin(&user, &client_id, from, clock::now())?;
-        Ok::<_, identity::SessionError>((user, session, refresh))
+        let begun = sessions.begin(&user, &client_id, from, &lifetimes, clock::now())?;
+        Ok::<_, identity::SessionError>((user, begun))
     };
-    let event = move |begun: &Result<(User, Session, Secret), _>| {
-        let (user, session, _) = begun.as_ref().ok()?;
-        Some(about(Event::success(Action::Login, clock::now()), user).session(session.id).from(origin))
+    let event = move |begun: &Result<(User, Begun), _>| {
+        let (user, begun) = begun.as_ref().ok()?;
+        let event = about(Event::success(Action::Login, clock::now()), user).session(begun.session.id);
+        Some(Event { detail: gave_way(user, &begun.gone), ..event.from(origin) })
     };
-    done_and_recorded(provider, begin, event).await?.map_err(|error| internal(&error))
+    let (user, begun) = done_and_recorded(provider, begin, event).await?.map_err(|error| internal(&error))?;
+    Ok((user, begun.session, begun.token))
+}
+
+/// Which sessions gave way because the user had too many, for the record of the login that took their place.
+fn gave_way(user: &User, gone: &[SessionId]) -> Option<String> {
+    let (first, others) = gone.split_first()?;
+    tracing::debug!(user = %user.username, session = %first, others = others.len(), "a session gave way: its user has token.max_sessions_per_user others");
+    let more = if others.is_empty() { String::new() } else { format!(" and {} more", others.len()) };
+    Some(format!("the session used least recently gave way: {first}{more}"))
 }
 
 /// What a user does to itself.

@@ -27,6 +27,8 @@ pub enum Table {
     Revocations = 4,
     /// `SessionId` → session record.
     Sessions = 5,
+    /// `UserId` and `SessionId` in one → nothing: the sessions of each user.
+    UserSessions = 12,
 }
 
 /// Changes that happen all or not at all, and only if every expectation holds.
