@@ -15,7 +15,7 @@ use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
 use self::metrics::Metrics;
-use self::publisher::{Publisher, keep_keys};
+use self::publisher::{Publisher, follow_clock, keep_keys};
 use crate::admin::{self, AdminServer, SocketError, TokenView};
 use crate::causes::with_causes;
 use crate::clock;
@@ -124,9 +124,11 @@ impl Gateway {
         let pool = Arc::new(HashPool::new(login.permits, login.queue, params).map_err(StartError::HashPool)?);
         restore_works(&users, &pool)?;
         let throttle = Arc::new(Throttle::new(&login.throttle, clock::monotonic()));
+        let keys = open_keys(&config, store.clone())?;
+        follow_clock(&keys, &KeyPolicy::from(&config.token), &audit)?;
         let parts = Parts {
             users: users.clone(),
-            keys: Arc::new(open_keys(&config, store.clone())?),
+            keys: Arc::new(keys),
             login: Arc::new(Login::new(users.clone(), pool.clone(), throttle)),
             sessions: Sessions::open(store.clone(), users.clone(), &seal_of(&config.store)?)?,
             audit: audit.clone(),

@@ -9,7 +9,7 @@ use super::longest_token;
 use crate::causes::with_causes;
 use crate::clock;
 use crate::gateway::Shared;
-use crate::identity::{HashPool, Lifetimes, SessionError, Users, prune_works};
+use crate::identity::{HashPool, Lifetimes, Pace, SessionError, Users, prune_works};
 use crate::reload::Parts;
 use crate::shutdown::Signal;
 
@@ -25,6 +25,7 @@ pub(super) fn forget(
     mut signal: Signal,
 ) -> impl Future<Output = ()> + use<> {
     let (revoked, sessions) = (parts.users.revoked().clone(), parts.sessions.clone());
+    let pace = Arc::new(Pace::default());
     async move {
         let mut tick = interval(FORGET_EVERY);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -33,11 +34,14 @@ pub(super) fn forget(
                 () = signal.wait() => return,
                 _ = tick.tick() => {}
             }
-            let (revoked, sessions) = (revoked.clone(), sessions.clone());
+            let (revoked, sessions, pace) = (revoked.clone(), sessions.clone(), pace.clone());
             let config = shared.snapshot.load().config.clone();
             let work = move || {
                 let retention = revoked.retention(longest_token(&config))?;
-                revoked.forget(clock::now(), retention)?;
+                let now = clock::moment();
+                if pace.allows(now, retention) {
+                    revoked.forget(now.wall, retention)?;
+                }
                 if round.is_multiple_of(SESSIONS_ROUND) {
                     sessions.forget_ended(&Lifetimes::of(&config.token), clock::now())?;
                 }

@@ -7,6 +7,7 @@ mod hashing;
 mod import;
 mod keys;
 mod login;
+mod pace;
 mod password;
 mod record;
 mod revoked;
@@ -24,6 +25,7 @@ pub use hashing::{HashPool, PoolError, Verdict};
 pub use import::{FileFormat, IfExists, ImportRules, ImportedUser, Line, LineError, Lines, Outcome};
 pub use keys::{KeyAdmin, KeyPolicy, KeyView, Keys, KeysError, Rotation, longest_token};
 pub use login::{Login, LoginError, Refusal};
+pub use pace::Pace;
 pub use password::{
     Argon2Params, HashError, MAX_PASSWORD_BYTES, MIN_PASSWORD_CHARACTERS, PasswordHash, WeakPassword, Work,
     Workspace, check_new_password, hash, needs_rehash,

@@ -44,11 +44,14 @@ async fn revoked(
     let client = client_auth::client(inbound, &parameters, provider).await?;
     // The hint says where to look first. We see by the token itself what it is.
     let (token, now) = (parameters.required("token")?.clone(), clock::now());
-    let access = verifier.verify(token.expose(), now).ok();
+    let access = verifier.verify_to_end(token.expose(), now).ok();
     let actor = client.as_ref().map_or(Actor::Anonymous, |client| Actor::Client(client.username.to_string()));
     let end = move |sessions: &Sessions| match access {
         Some(access) if !may_end(&access.client_id, client.as_ref()) => Ok(Ended::NotTheirs),
-        Some(access) => sessions.revoke_token(access.token, now).map(|()| Ended::Token(access.token)),
+        // Remembered until it has expired, also if it is valid later only.
+        Some(access) => {
+            sessions.revoke_token(access.token, now.max(access.issued)).map(|()| Ended::Token(access.token))
+        }
         None => end_session(sessions, &token, client.as_ref(), now),
     };
     let from = origin(inbound);
