@@ -341,6 +341,15 @@ impl Endpoint {
         Self::Ready,
     ];
 
+    /// Whether its errors have the form of RFC 6749 §5.2.
+    #[must_use]
+    pub const fn is_oauth(self) -> bool {
+        match self {
+            Self::Token | Self::Revoke | Self::Introspect | Self::Password => true,
+            Self::Jwks | Self::Metadata | Self::Me | Self::Logout | Self::Health | Self::Ready => false,
+        }
+    }
+
     /// Its name in logs, behind `local:`.
     #[must_use]
     pub const fn name(self) -> &'static str {

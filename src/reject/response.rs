@@ -16,6 +16,7 @@ impl Reject {
         match form {
             Form::Problem => Problem::new(self).response(request_id),
             Form::Grpc => self.grpc_response(),
+            Form::OAuth => self.oauth_response(),
         }
     }
 
@@ -69,6 +70,30 @@ impl Reject {
             }
             _ => None,
         }
+    }
+
+    /// RFC 6749 §5.2. The codes that say whose fault it is are those of §4.1.2.1: §5.2 has none for what is not the client's.
+    fn oauth_response(&self) -> Response<ResponseBody> {
+        let status = self.status();
+        let code: &[u8] = match status {
+            StatusCode::TOO_MANY_REQUESTS | StatusCode::SERVICE_UNAVAILABLE => b"temporarily_unavailable",
+            status if status.is_server_error() => b"server_error",
+            _ => b"invalid_request",
+        };
+        // What `error_description` may not have: our texts have no other characters that it does not allow.
+        let detail = self.detail().replace('"', "'").replace('\\', "/");
+        let mut body = Vec::with_capacity(128);
+        body.extend_from_slice(b"{\"error\":");
+        json::string(&mut body, code);
+        body.extend_from_slice(b",\"error_description\":");
+        json::string(&mut body, detail.as_bytes());
+        body.push(b'}');
+        let mut response = Response::new(status, ResponseBody::full(body))
+            .with(header::CONTENT_TYPE, HeaderValue::from_static("application/json"))
+            .with(header::CACHE_CONTROL, HeaderValue::from_static("no-store"))
+            .with(header::PRAGMA, HeaderValue::from_static("no-cache"));
+        self.add_fields(&mut response.fields);
+        response
     }
 
     /// "Trailers-Only" of gRPC over HTTP/2: status 200, and the outcome in the header fields.
@@ -169,6 +194,8 @@ pub enum Form {
     Problem,
     /// A gRPC status.
     Grpc,
+    /// The JSON object of RFC 6749 §5.2, for the clients of the OAuth endpoints.
+    OAuth,
 }
 
 impl Form {

@@ -242,7 +242,7 @@ impl Exchange {
             // That a path has limits says that it has a route.
             state.limits = None;
         }
-        let form = state.request.head().map_or(Form::Problem, |head| Form::of(head.version, &head.fields));
+        let form = state.form_of(&reject);
         let id = state.request.id().map_or(b"".as_slice(), RequestId::as_bytes);
         let response = state.view.snapshot.refusals.response(&reject, form, id);
         state.refused = Some(reject);
@@ -279,6 +279,15 @@ impl State {
     fn is_probe(&self) -> bool {
         let target = self.route.as_ref().map(|route| route.target);
         matches!(target, Some(Target::Local(Endpoint::Health | Endpoint::Ready)))
+    }
+
+    /// Clients of OAuth read one form of error. A refusal for want of a token looks the same on every path, though.
+    fn form_of(&self, reject: &Reject) -> Form {
+        let target = self.route.as_ref().map(|route| route.target);
+        match target {
+            Some(Target::Local(endpoint)) if endpoint.is_oauth() && !reject.wants_token() => Form::OAuth,
+            _ => self.request.head().map_or(Form::Problem, |head| Form::of(head.version, &head.fields)),
+        }
     }
 
     fn ended(&self, total: Duration) -> Ended<'_> {
