@@ -31,7 +31,7 @@ use reader::{Fields, bare};
 
 pub use diagnostics::Diagnostics;
 pub use find::{NotFound, find_file};
-pub use limits::{Limit, Per, Rate};
+pub use limits::{Limit, NamedLimits, Per, Rate};
 pub use settings::{
     AccessLog, Algorithm, Audit, Config, Endpoint, IdentityHeaders, Log, LogFormat, Login, Metrics, Route,
     Server, Store, Target, Throttle, Token, Upstream,

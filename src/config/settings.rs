@@ -9,7 +9,7 @@ use http::HeaderName;
 use http::uri::Authority;
 use ipnet::IpNet;
 
-use super::limits::Limit;
+use super::limits::{Limit, NamedLimits};
 use crate::name::{RouteName, UpstreamName};
 use crate::route::{Access, Pattern, Table};
 use crate::secret::SecretSource;
@@ -71,7 +71,7 @@ pub struct Server {
     /// Bytes of a request body, unless the route says otherwise.
     pub max_body: u64,
     /// Of routes that name no limits, and of requests without a route.
-    pub limits: Vec<usize>,
+    pub limits: NamedLimits,
     /// Concurrent HTTP/2 streams of one connection.
     pub max_streams: u32,
     /// From the first byte of a request to the end of its head.
@@ -288,8 +288,8 @@ pub struct Route {
     pub allow_encoded_slash: bool,
     /// Whether a WebSocket or a long response goes on when the token that let it in expires. A revocation ends it all the same.
     pub outlive_token: bool,
-    /// How often it may be asked, by positions in [`Config::limits`].
-    pub limits: Vec<usize>,
+    /// How often it may be asked.
+    pub limits: NamedLimits,
 }
 
 /// Who answers a request.
