@@ -41,6 +41,7 @@ pub mod route;
 pub mod body;
 pub mod causes;
 pub mod clock;
+pub mod control;
 pub mod digits;
 pub mod http1;
 pub mod id;

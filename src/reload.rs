@@ -6,10 +6,9 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use tokio::runtime::Handle;
-
 use crate::clock;
 use crate::config::{Config, Login as LoginSettings, Throttle};
+use crate::control::Control;
 use crate::gateway::Snapshot;
 use crate::health::Health;
 use crate::identity::{Clients, KeyPolicy, Keys, KeysError, Login, Registration, Sessions, Users};
@@ -39,7 +38,7 @@ pub struct Parts {
     /// The name of this process in `Via`.
     pub instance: String,
     /// The control plane.
-    pub control: Handle,
+    pub control: Control,
 }
 
 /// The snapshot of a configuration, which counts with `series` and goes on with those `limits` that it has, too. First the signing keys
@@ -107,8 +106,8 @@ fn give_way() {
 
 /// Lets go of the old snapshot, as soon as no worker needs it. Otherwise the last request that holds it would free it, which takes
 /// milliseconds when it has ten thousand routes; so it is done on a thread that gives way, too.
-pub fn retire(old: Arc<Snapshot>, control: &Handle) {
-    control.spawn(async move {
+pub fn retire(old: Arc<Snapshot>, control: &Control) {
+    control.runtime().spawn(async move {
         // Nobody can take it any more, so the count only falls. A long response or a WebSocket may hold it for hours.
         let mut pause = Duration::from_millis(50);
         while Arc::strong_count(&old) > 1 {

@@ -18,6 +18,7 @@ use hyper::client::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use portcullis::app;
 use portcullis::clock;
+use portcullis::control::Control;
 use portcullis::gateway::{Shared, Worker};
 use portcullis::health::Health;
 use portcullis::identity::{Argon2Params, HashPool, Login, Registration, Sessions, Throttle, Users};
@@ -25,6 +26,7 @@ use portcullis::observe::AccessLog;
 use portcullis::observe::audit::Audit;
 use portcullis::observe::metrics::{Seat, Series};
 use portcullis::reload::{self, Parts};
+use portcullis::seal::Seal;
 use portcullis::server;
 use portcullis::store::{Batch, Store, Table};
 use portcullis::token::{KeyRecord, Revocations};
@@ -93,7 +95,7 @@ fn worker(directory: &TempDir, runtime: &Runtime) -> Arc<Worker> {
     let users = Users::new(store.clone(), revocations.clone());
     let params = Argon2Params { memory_kib: 64, passes: 1, lanes: 1 };
     let pool = Arc::new(HashPool::new(1, 1, params).unwrap());
-    let sessions = Sessions::open(store.clone(), users.clone()).unwrap();
+    let sessions = Sessions::open(store.clone(), users.clone(), &Seal::default()).unwrap();
     let audit = Audit::new(&config.audit);
     // The key of the token; the snapshot would make another one.
     let record = HS256.0.trim().as_bytes();
@@ -112,7 +114,7 @@ fn worker(directory: &TempDir, runtime: &Runtime) -> Arc<Worker> {
         health: Arc::new(Health::new(store.clone(), audit.clone())),
         audit,
         instance: "0123abcd".to_owned(),
-        control: runtime.handle().clone(),
+        control: Control::new(runtime.handle().clone()),
     };
     let series = Arc::new(Series::new(clock::monotonic(), 1, &config, None));
     let snapshot = reload::build(config.clone(), &parts, Some(series), None).unwrap();

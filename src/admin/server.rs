@@ -21,6 +21,7 @@ use super::TokenView;
 use super::api::{self, VerifyFn};
 use super::metrics::{self, PageFn};
 use crate::clock;
+use crate::control::Control;
 use crate::identity::{Administered, Recorder};
 use crate::observe::audit::{Actor, Audit};
 use crate::observe::metrics::Format;
@@ -52,6 +53,7 @@ struct Answers {
     administered: Administered,
     verify: Arc<VerifyFn>,
     page: Arc<PageFn>,
+    control: Control,
 }
 
 impl Answers {
@@ -64,8 +66,9 @@ impl Answers {
 }
 
 impl AdminServer {
-    /// Listens on the socket, mode 0600. Changes are recorded in `audit`, `page` makes what `/metrics` shows. One that a dead gateway
-    /// has left is replaced: who holds the store's lock is the only gateway on this directory.
+    /// Listens on the socket, mode 0600. Changes are recorded in `audit`, `page` makes what `/metrics` shows, and what a request asks for
+    /// is done on `control`. One that a dead gateway has left is replaced: who holds the store's lock is the only gateway on this
+    /// directory.
     ///
     /// # Errors
     /// [`SocketError`] names the path.
@@ -75,6 +78,7 @@ impl AdminServer {
         audit: Audit,
         verify: impl Fn(&str) -> Result<TokenView, String> + Send + Sync + 'static,
         page: impl Fn(Format) -> Option<String> + Send + Sync + 'static,
+        control: Control,
     ) -> Result<Self, SocketError> {
         let fail = |source: io::Error| {
             // The kernel's limit for the path of a socket is 107 bytes.
@@ -89,7 +93,7 @@ impl AdminServer {
         }
         let listener = UnixListener::bind(path).map_err(fail)?;
         std::fs::set_permissions(path, Permissions::from_mode(0o600)).map_err(fail)?;
-        let answers = Answers { administered, verify: Arc::new(verify), page: Arc::new(page) };
+        let answers = Answers { administered, verify: Arc::new(verify), page: Arc::new(page), control };
         Ok(Self { listener, path: path.to_owned(), answers, audit })
     }
 
@@ -147,7 +151,7 @@ async fn serve(stream: UnixStream, answers: Answers, mut signal: Signal) {
 
 async fn respond(request: Request<Incoming>, answers: Answers) -> Response<Full<Bytes>> {
     let (head, body) = request.into_parts();
-    let Answers { administered, verify, page } = answers;
+    let Answers { administered, verify, page, control } = answers;
     if head.uri.path() == metrics::PATH {
         return metrics::answer(&head.method, &head.headers, page).await;
     }
@@ -155,9 +159,9 @@ async fn respond(request: Request<Incoming>, answers: Answers) -> Response<Full<
         Err(_) => (StatusCode::PAYLOAD_TOO_LARGE, Vec::new()),
         Ok(body) => {
             let body = zeroize::Zeroizing::new(body.to_bytes().to_vec());
-            // Hashes passwords and waits for the disk.
+            // Hashes passwords and waits for the disk; to its end, even if the caller goes away.
             let work = move || api::answer(&administered, &*verify, &head.method, head.uri.path(), &body);
-            tokio::task::spawn_blocking(work).await.unwrap_or((StatusCode::INTERNAL_SERVER_ERROR, Vec::new()))
+            control.spawn_blocking(work).await.unwrap_or((StatusCode::INTERNAL_SERVER_ERROR, Vec::new()))
         }
     };
     let mut response = Response::new(Full::new(Bytes::from(bytes)));

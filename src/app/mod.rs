@@ -15,11 +15,12 @@ use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
 use self::metrics::Metrics;
-use self::publisher::{Publisher, keep_keys};
+use self::publisher::{Publisher, follow_clock, keep_keys};
 use crate::admin::{self, AdminServer, SocketError, TokenView};
 use crate::causes::with_causes;
 use crate::clock;
 use crate::config::Config;
+use crate::control::Control;
 use crate::gateway::{Shared, Snapshot, Worker};
 use crate::health::{Health, Phase};
 use crate::id::{NoRandomness, fill_random};
@@ -40,6 +41,9 @@ pub use self::encryption::{EncryptionKeyError, seal_of};
 
 /// A store that another process holds is waited for: a gateway that is being replaced needs a moment to let go.
 const STORE_WAIT: Duration = Duration::from_secs(5);
+
+/// What clients have begun and then left behind has so long to end, even if those who stayed have used up the time for stopping.
+const LAST_WORK: Duration = Duration::from_secs(5);
 
 /// Why the gateway did not start.
 #[derive(Debug, thiserror::Error)]
@@ -120,16 +124,18 @@ impl Gateway {
         let pool = Arc::new(HashPool::new(login.permits, login.queue, params).map_err(StartError::HashPool)?);
         restore_works(&users, &pool)?;
         let throttle = Arc::new(Throttle::new(&login.throttle, clock::monotonic()));
+        let keys = open_keys(&config, store.clone())?;
+        follow_clock(&keys, &KeyPolicy::from(&config.token), &audit)?;
         let parts = Parts {
             users: users.clone(),
-            keys: Arc::new(open_keys(&config, store.clone())?),
+            keys: Arc::new(keys),
             login: Arc::new(Login::new(users.clone(), pool.clone(), throttle)),
             registration: registration(&config, &store, &users, &pool),
-            sessions: Sessions::open(store.clone(), users.clone())?,
+            sessions: Sessions::open(store.clone(), users.clone(), &seal_of(&config.store)?)?,
             audit: audit.clone(),
             health: Arc::new(Health::new(store.clone(), audit.clone())),
             instance: instance_name()?,
-            control: Handle::current(),
+            control: Control::new(Handle::current()),
         };
         let metrics = Metrics::new(&config, timed, &parts, pool.clone()).map(Arc::new);
         let series = metrics.as_ref().map(|metrics| metrics.series(&config, None));
@@ -148,6 +154,7 @@ impl Gateway {
             audit.clone(),
             verify_with(shared.clone()),
             metrics::page_of(metrics.as_ref(), &shared),
+            publisher.parts().control.clone(),
         )?;
         let tasks = vec![
             tokio::spawn(admin.run(signal.clone(), config.server.shutdown_grace)),
@@ -207,8 +214,10 @@ impl Gateway {
         self.access.as_ref().map_or(Ok(()), AccessLog::reopen)
     }
 
-    /// Stops: not ready any more, no new connections, and what is in flight has `shutdown_grace` to end.
+    /// Stops: not ready any more, no new connections, and what is in flight has `shutdown_grace` to end. The audit log is closed
+    /// last, when nothing is left that it could tell of.
     pub async fn stop(self) {
+        let began = clock::monotonic();
         self.publisher.parts().health.enter(Phase::Draining);
         self.trigger.fire();
         let workers = self.workers;
@@ -220,6 +229,14 @@ impl Gateway {
             if let Err(error) = task.await {
                 tracing::error!(error = %error, "a task of the control plane failed");
             }
+        }
+        let grace = self.started_with.server.shutdown_grace;
+        let left = grace.saturating_sub(clock::monotonic().saturating_duration_since(began));
+        if let Err(count) = self.publisher.parts().control.finished(left.max(LAST_WORK)).await {
+            tracing::warn!(
+                count,
+                "logins and changes whose clients have gone did not end in time; they have no audit record"
+            );
         }
         drop(self.access);
         if let Err(error) =

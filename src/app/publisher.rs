@@ -12,8 +12,8 @@ use crate::causes::with_causes;
 use crate::clock;
 use crate::config::Config;
 use crate::gateway::Shared;
-use crate::identity::{AdminError, KeyAdmin, KeyPolicy, KeyView, KeysError, Rotation};
-use crate::observe::audit::{Action, Event};
+use crate::identity::{AdminError, KeyAdmin, KeyPolicy, KeyView, Keys, KeysError, Rotation};
+use crate::observe::audit::{Action, Audit, Event};
 use crate::reload::{self, Parts};
 use crate::shutdown::Signal;
 
@@ -61,8 +61,9 @@ impl Publisher {
     /// Does what is due with the signing keys, puts them in force where that has changed them, and says when to look again.
     fn settle(&self) -> Result<Duration, KeysError> {
         let _turn = self.turn();
-        self.settle_in_turn()?;
         let policy = policy(&self.shared.snapshot.load().config);
+        follow_clock(&self.parts.keys, &policy, &self.parts.audit)?;
+        self.settle_in_turn()?;
         let idle = self.parts.keys.idle(&policy, clock::moment());
         Ok(idle.map_or(LOOK_EVERY, |idle| idle.min(LOOK_EVERY)))
     }
@@ -124,6 +125,17 @@ pub(super) async fn keep_keys(publisher: Arc<Publisher>, mut signal: Signal) {
             () = tokio::time::sleep(pause) => {}
         }
     }
+}
+
+/// Looks whether the clock was set back, which may end all tokens, and notes what it shows.
+pub(super) fn follow_clock(keys: &Keys, policy: &KeyPolicy, audit: &Audit) -> Result<(), KeysError> {
+    if keys.replace_if_set_back(policy, clock::now())? {
+        let event = Event::success(Action::KeyRotate, clock::now());
+        // It is done. A record that is lost is in the event log.
+        let _ =
+            audit.record_or_keep(event.detail("the clock was set back: all older keys are removed at once"));
+    }
+    keys.note_time(clock::now())
 }
 
 fn policy(config: &Config) -> KeyPolicy {

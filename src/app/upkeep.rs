@@ -9,7 +9,7 @@ use super::longest_token;
 use crate::causes::with_causes;
 use crate::clock;
 use crate::gateway::Shared;
-use crate::identity::{HashPool, Lifetimes, SessionError, Users, prune_works};
+use crate::identity::{HashPool, Lifetimes, Pace, SessionError, Users, prune_works};
 use crate::reload::Parts;
 use crate::shutdown::Signal;
 
@@ -26,6 +26,7 @@ pub(super) fn forget(
 ) -> impl Future<Output = ()> + use<> {
     let (revoked, sessions) = (parts.users.revoked().clone(), parts.sessions.clone());
     let invitations = parts.registration.invitations().clone();
+    let pace = Arc::new(Pace::default());
     async move {
         let mut tick = interval(FORGET_EVERY);
         tick.set_missed_tick_behavior(MissedTickBehavior::Delay);
@@ -35,10 +36,14 @@ pub(super) fn forget(
                 _ = tick.tick() => {}
             }
             let (revoked, sessions, invitations) = (revoked.clone(), sessions.clone(), invitations.clone());
+            let pace = pace.clone();
             let config = shared.snapshot.load().config.clone();
             let work = move || {
                 let retention = revoked.retention(longest_token(&config))?;
-                revoked.forget(clock::now(), retention)?;
+                let now = clock::moment();
+                if pace.allows(now, retention) {
+                    revoked.forget(now.wall, retention)?;
+                }
                 if round.is_multiple_of(SESSIONS_ROUND) {
                     sessions.forget_ended(&Lifetimes::of(&config.token), clock::now())?;
                     invitations.forget_dead(clock::now())?;

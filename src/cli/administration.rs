@@ -165,8 +165,8 @@ impl Opened {
             lanes: login.argon2_lanes,
         };
         let recorder = Recorder::new(Audit::new(&config.audit), Actor::Uid(geteuid().as_raw()), clock::now);
-        let sessions =
-            Sessions::open(store.clone(), users.clone()).map_err(|error| Failure::because(&error))?;
+        let sessions = Sessions::without_tokens(store.clone(), users.clone())
+            .map_err(|error| Failure::because(&error))?;
         let lifetimes = Lifetimes::of(&config.token);
         let sessions = Arc::new(LocalSessionAdmin::new(sessions, move || lifetimes, clock::now));
         let keys = StoredKeys {

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::fmt;
-use std::ops::Range;
+use std::ops::{Deref, Range};
 use std::time::Duration;
 
 use toml::Spanned;
@@ -63,8 +63,8 @@ pub struct Rate {
     pub period: Duration,
 }
 
-/// Whom a limit counts.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+/// Whom a limit counts. In the order in which a request is counted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Per {
     /// Each client address, before anything is known of the caller.
     Address,
@@ -86,6 +86,46 @@ impl Per {
             Self::Caller => "caller",
             Self::Route => "route",
         }
+    }
+}
+
+/// The limits that a table names: their positions in [`super::Config::limits`]. Sorted by what they count, so that no request has to.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct NamedLimits {
+    positions: Vec<usize>,
+    /// Where those per caller begin.
+    callers: usize,
+    /// Where those per route begin.
+    routes: usize,
+}
+
+impl NamedLimits {
+    fn new(mut positions: Vec<usize>, limits: &[Limit]) -> Self {
+        // One that is wrong has no place in the list; its name still counts as used.
+        let per = |position: &usize| limits.get(*position).map_or(Per::Route, |limit| limit.per);
+        positions.sort_by_key(per);
+        let before = |other: Per| positions.iter().take_while(|position| per(position) < other).count();
+        Self { callers: before(Per::Caller), routes: before(Per::Route), positions }
+    }
+
+    /// Those that count by `per`.
+    #[must_use]
+    pub fn per(&self, per: Per) -> &[usize] {
+        let range = match per {
+            Per::Address => 0..self.callers,
+            Per::Caller => self.callers..self.routes,
+            Per::Route => self.routes..self.positions.len(),
+        };
+        self.positions.get(range).unwrap_or_default()
+    }
+}
+
+/// All of them.
+impl Deref for NamedLimits {
+    type Target = [usize];
+
+    fn deref(&self) -> &[usize] {
+        &self.positions
     }
 }
 
@@ -156,8 +196,8 @@ fn limit(mut fields: Fields<'_, '_, '_>, name: Option<LimitName>) -> Option<Limi
 
 impl Limits {
     /// The limits that the key `limits` of a table names; `None` if it is not there.
-    pub(super) fn named(&self, fields: &mut Fields<'_, '_, '_>) -> Option<Vec<usize>> {
-        Some(self.given(fields)?.into_iter().map(|limit| limit.value).collect())
+    pub(super) fn named(&self, fields: &mut Fields<'_, '_, '_>) -> Option<NamedLimits> {
+        Some(self.sorted(self.given(fields)?.into_iter().map(|limit| limit.value)))
     }
 
     /// The limits of a route: its own, or else those of `usual` that fit it.
@@ -166,7 +206,7 @@ impl Limits {
         fields: &mut Fields<'_, '_, '_>,
         access: &Access,
         usual: &[usize],
-    ) -> Vec<usize> {
+    ) -> NamedLimits {
         let Some(own) = self.given(fields) else {
             return self.fitting(usual, access);
         };
@@ -176,12 +216,16 @@ impl Limits {
             let help = "name a limit with per = \"address\" or per = \"route\"";
             fields.problems.error(problem.help(Some(help.into())));
         }
-        own.into_iter().map(|limit| limit.value).collect()
+        self.sorted(own.into_iter().map(|limit| limit.value))
     }
 
     /// Those of `usual` that can be applied under this rule.
-    pub(super) fn fitting(&self, usual: &[usize], access: &Access) -> Vec<usize> {
-        usual.iter().copied().filter(|&limit| self.fits(limit, access)).collect()
+    pub(super) fn fitting(&self, usual: &[usize], access: &Access) -> NamedLimits {
+        self.sorted(usual.iter().copied().filter(|&limit| self.fits(limit, access)))
+    }
+
+    fn sorted(&self, positions: impl Iterator<Item = usize>) -> NamedLimits {
+        NamedLimits::new(positions.collect(), &self.list)
     }
 
     /// Warns of limits that nothing names.

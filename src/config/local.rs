@@ -8,6 +8,7 @@ use crate::name::RouteName;
 use crate::route::{Access, Host, Methods, PathPattern, Pattern};
 
 use super::diagnostics::{Kind, Problem, Problems};
+use super::limits::NamedLimits;
 use super::reader::{Fault, Given};
 use super::registration::RegistrationMode;
 use super::routes::Surroundings;
@@ -136,7 +137,7 @@ impl LocalPaths {
             outlive_token: false,
             limits: match endpoint {
                 // Probes come from few addresses, and what they are told must not depend on who else asks.
-                Endpoint::Health | Endpoint::Ready => Vec::new(),
+                Endpoint::Health | Endpoint::Ready => NamedLimits::default(),
                 _ => around.limits.fitting(&around.server.limits, &endpoint.access()),
             },
         })

@@ -33,7 +33,7 @@ use reader::{Fields, bare};
 
 pub use diagnostics::Diagnostics;
 pub use find::{NotFound, find_file};
-pub use limits::{Limit, Per, Rate};
+pub use limits::{Limit, NamedLimits, Per, Rate};
 pub use registration::{ADMIN_ROLE, Registration, RegistrationMode};
 pub use settings::{
     AccessLog, Algorithm, Audit, Config, Endpoint, IdentityHeaders, Log, LogFormat, Login, Metrics, Route,

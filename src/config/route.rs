@@ -8,6 +8,7 @@ use crate::name::{Role, Roles, RouteName};
 use crate::route::{Access, Host, Methods, PathPattern, Pattern};
 
 use super::diagnostics::{Kind, Problem, did_you_mean, quote};
+use super::limits::NamedLimits;
 use super::local::NAME_PREFIX;
 use super::reader::{Fault, Fields, Given, List};
 use super::routes::Surroundings;
@@ -59,7 +60,7 @@ pub(super) struct Draft {
     max_body: u64,
     allow_encoded_slash: bool,
     outlive_token: bool,
-    pub(super) limits: Vec<usize>,
+    pub(super) limits: NamedLimits,
 }
 
 impl Draft {

@@ -46,7 +46,7 @@ pub(super) fn read(
         check_shadow(draft, around.local, problems);
     }
     warn_of_idle(&drafts, around.upstreams, problems);
-    let limits = drafts.iter().flat_map(|draft| &draft.limits).chain(&around.server.limits);
+    let limits = drafts.iter().flat_map(|draft| draft.limits.iter()).chain(around.server.limits.iter());
     around.limits.warn_of_idle(&limits.copied().collect(), problems);
     let names = names(&drafts, problems);
     let hosts: BTreeSet<Host> = drafts.iter().filter_map(|draft| draft.pattern.host().cloned()).collect();

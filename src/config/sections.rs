@@ -118,6 +118,7 @@ pub(super) fn token(mut fields: Fields<'_, '_, '_>, listen: &[SocketAddr]) -> To
             secs(90 * 86_400),
         ),
         refresh_reuse_grace: fields.or("refresh_reuse_grace", time(Duration::ZERO..=secs(60)), secs(10)),
+        max_sessions_per_user: fields.or("max_sessions_per_user", count(1..=10_000), 100),
         rotate_every: rotate_every.value,
         publish_ahead: publish_ahead.value,
         cache_size: fields.or("cache_size", size(64 * KIB..=4 * GIB), 8 * MIB),

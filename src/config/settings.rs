@@ -9,7 +9,7 @@ use http::HeaderName;
 use http::uri::Authority;
 use ipnet::IpNet;
 
-use super::limits::Limit;
+use super::limits::{Limit, NamedLimits};
 use super::registration::Registration;
 use crate::name::{RouteName, UpstreamName};
 use crate::route::{Access, Pattern, Table};
@@ -74,7 +74,7 @@ pub struct Server {
     /// Bytes of a request body, unless the route says otherwise.
     pub max_body: u64,
     /// Of routes that name no limits, and of requests without a route.
-    pub limits: Vec<usize>,
+    pub limits: NamedLimits,
     /// Concurrent HTTP/2 streams of one connection.
     pub max_streams: u32,
     /// From the first byte of a request to the end of its head.
@@ -121,6 +121,8 @@ pub struct Token {
     pub session_max_ttl: Duration,
     /// How long the refresh token before the newest one still gets an answer.
     pub refresh_reuse_grace: Duration,
+    /// With one more session of a user, that which was not used for the longest time gives way.
+    pub max_sessions_per_user: usize,
     /// The age at which a signing key is replaced; `None` for never.
     pub rotate_every: Option<Duration>,
     /// How long a new signing key is published before it signs.
@@ -308,8 +310,8 @@ pub struct Route {
     pub allow_encoded_slash: bool,
     /// Whether a WebSocket or a long response goes on when the token that let it in expires. A revocation ends it all the same.
     pub outlive_token: bool,
-    /// How often it may be asked, by positions in [`Config::limits`].
-    pub limits: Vec<usize>,
+    /// How often it may be asked.
+    pub limits: NamedLimits,
 }
 
 /// Who answers a request.
@@ -366,6 +368,21 @@ impl Endpoint {
         Self::Health,
         Self::Ready,
     ];
+
+    /// Whether its errors have the form of RFC 6749 §5.2.
+    #[must_use]
+    pub const fn is_oauth(self) -> bool {
+        match self {
+            Self::Token | Self::Revoke | Self::Introspect | Self::Password | Self::Register => true,
+            Self::Jwks
+            | Self::Metadata
+            | Self::Resource
+            | Self::Me
+            | Self::Logout
+            | Self::Health
+            | Self::Ready => false,
+        }
+    }
 
     /// Its name in logs, behind `local:`.
     #[must_use]

@@ -97,6 +97,7 @@ fn token(f: &mut Formatter<'_>, it: &Token) -> fmt::Result {
     writeln!(f, "session_idle_ttl = {}", text(&Span(it.session_idle_ttl)))?;
     writeln!(f, "session_max_ttl = {}", text(&Span(it.session_max_ttl)))?;
     writeln!(f, "refresh_reuse_grace = {}", text(&Span(it.refresh_reuse_grace)))?;
+    writeln!(f, "max_sessions_per_user = {}", it.max_sessions_per_user)?;
     let rotate_every = it.rotate_every.map_or_else(|| "off".to_owned(), |age| Span(age).to_string());
     writeln!(f, "rotate_every = {}", text(&rotate_every))?;
     writeln!(f, "publish_ahead = {}", text(&Span(it.publish_ahead)))?;

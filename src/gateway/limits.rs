@@ -9,7 +9,7 @@ use std::time::Instant;
 use http::HeaderName;
 
 use crate::auth::Permit;
-use crate::config::{Per, Route};
+use crate::config::{NamedLimits, Per, Route};
 use crate::inbound::Inbound;
 use crate::limit::{Exceeded, Limiter, Subject};
 use crate::message::Fields;
@@ -24,7 +24,7 @@ static STANDING: HeaderName = HeaderName::from_static("ratelimit");
 /// The limits of one request.
 pub(super) struct RequestLimits<'s> {
     snapshot: &'s Snapshot,
-    positions: &'s [usize],
+    named: &'s NamedLimits,
     now: Instant,
 }
 
@@ -32,13 +32,13 @@ impl<'s> RequestLimits<'s> {
     /// Those of the route, or the gateway's own where there is none; `None` without any.
     #[inline]
     pub(super) fn of(snapshot: &'s Snapshot, found: &Found<'s, Arc<Route>>, now: Instant) -> Option<Self> {
-        let positions = match found {
+        let named = match found {
             Found::Route(route) => &route.limits,
             Found::Ambiguous | Found::NotFound | Found::MethodNotAllowed { .. } => {
                 &snapshot.config.server.limits
             }
         };
-        (!positions.is_empty()).then_some(Self { snapshot, positions, now })
+        (!named.is_empty()).then_some(Self { snapshot, named, now })
     }
 
     /// Counts for the client's address, and notes what the response says of it.
@@ -58,7 +58,7 @@ impl<'s> RequestLimits<'s> {
     }
 
     fn of_kind(&self, per: Per) -> impl Iterator<Item = &'s Limiter> {
-        self.snapshot.buckets.of(self.positions, per)
+        self.snapshot.buckets.at(self.named.per(per))
     }
 
     fn count(&self, limit: &Limiter, subject: Subject<'_>, noted: &mut Fields) -> Result<(), Reject> {

@@ -21,7 +21,7 @@ use super::sessions::SessionAdmin;
 use crate::clock::UnixTime;
 use crate::id::UserId;
 use crate::name::{Roles, Username};
-use crate::observe::audit::{Action, Actor, Audit, Event, Target};
+use crate::observe::audit::{Action, Actor, Audit, AuditError, Event, Target};
 use crate::secret::Secret;
 
 /// Records what one actor does.
@@ -46,10 +46,26 @@ impl Recorder {
         user_id: impl Fn(&T) -> Option<UserId>,
         work: impl FnOnce() -> Result<T, AdminError>,
     ) -> Result<T, AdminError> {
-        let unavailable =
-            |before: &str, error| AdminError::Unavailable { reason: format!("{before}: {error}") };
-        self.audit.open().map_err(|error| unavailable("nothing was changed", error))?;
-        let result = work();
+        self.audit.open().map_err(|error| unavailable("nothing was changed", &error))?;
+        self.finish(what, user_id, work(), |event| self.audit.record_blocking(event))
+    }
+
+    /// The same for what ends sessions: it is done in any case. See [`crate::observe::audit`].
+    fn record_end(
+        &self,
+        what: &Event,
+        work: impl FnOnce() -> Result<(), AdminError>,
+    ) -> Result<(), AdminError> {
+        self.finish(what, |()| None, work(), |event| self.audit.record_or_keep(event))
+    }
+
+    fn finish<T>(
+        &self,
+        what: &Event,
+        user_id: impl Fn(&T) -> Option<UserId>,
+        result: Result<T, AdminError>,
+        record: impl FnOnce(Event) -> Result<(), AuditError>,
+    ) -> Result<T, AdminError> {
         let now = (self.clock)();
         let event = match &result {
             Ok(done) => Event { user_id: user_id(done), ..Event::success(what.action, now) },
@@ -59,9 +75,8 @@ impl Recorder {
             },
         };
         let event = Event { target: what.target.clone(), detail: what.detail.clone(), ..event };
-        let recorded = self.audit.record_blocking(event.by(self.actor.clone()));
-        match (&result, recorded) {
-            (Ok(_), Err(error)) => Err(unavailable("it was done, but not recorded", error)),
+        match (&result, record(event.by(self.actor.clone()))) {
+            (Ok(_), Err(error)) => Err(unavailable("it was done, but not recorded", &error)),
             _ => result,
         }
     }
@@ -69,6 +84,10 @@ impl Recorder {
     fn event(&self, action: Action, target: Target) -> Event {
         Event::success(action, (self.clock)()).on(target)
     }
+}
+
+fn unavailable(before: &str, error: &AuditError) -> AdminError {
+    AdminError::Unavailable { reason: format!("{before}: {error}") }
 }
 
 /// Everything that can be administered.

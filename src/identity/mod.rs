@@ -8,6 +8,7 @@ mod import;
 mod invitations;
 mod keys;
 mod login;
+mod pace;
 mod password;
 mod record;
 mod registration;
@@ -29,6 +30,7 @@ pub use invitations::{
 };
 pub use keys::{KeyAdmin, KeyPolicy, KeyView, Keys, KeysError, Rotation, longest_token};
 pub use login::{Login, LoginError, Refusal};
+pub use pace::Pace;
 pub use password::{
     Argon2Params, HashError, MAX_PASSWORD_BYTES, MIN_PASSWORD_CHARACTERS, PasswordHash, WeakPassword, Work,
     Workspace, check_new_password, hash, needs_rehash,
@@ -36,7 +38,7 @@ pub use password::{
 pub use registration::{Accepted, Newcomer, Registration, RegistrationError};
 pub use revoked::Revoked;
 pub use sessions::{
-    Lifetimes, LocalSessionAdmin, NO_CLIENT, Origin, RefreshError, Refreshed, Session, SessionAdmin,
+    Begun, Lifetimes, LocalSessionAdmin, NO_CLIENT, Origin, RefreshError, Refreshed, Session, SessionAdmin,
     SessionError, SessionView, Sessions,
 };
 pub use throttle::{Attempt, Claim, Credential, Throttle, Throttled};

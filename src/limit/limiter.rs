@@ -17,7 +17,7 @@ use governor::{Quota, RateLimiter};
 use http::HeaderValue;
 
 use super::table::{Fading, Table};
-use crate::config::{Limit, Per};
+use crate::config::Limit;
 use crate::digits;
 
 /// Who is counted.
@@ -193,10 +193,9 @@ impl Limits {
         Self(definitions.iter().map(limiter).collect())
     }
 
-    /// Those at these positions that count by `per`.
-    pub fn of<'l>(&'l self, positions: &'l [usize], per: Per) -> impl Iterator<Item = &'l Limiter> {
-        let at = |&position: &usize| self.0.get(position).map(Arc::as_ref);
-        positions.iter().filter_map(at).filter(move |limiter| limiter.definition.per == per)
+    /// Those at these positions.
+    pub fn at<'l>(&'l self, positions: &'l [usize]) -> impl Iterator<Item = &'l Limiter> {
+        positions.iter().filter_map(|&position| self.0.get(position).map(Arc::as_ref))
     }
 }
 

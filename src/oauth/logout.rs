@@ -3,7 +3,7 @@
 use http::StatusCode;
 
 use super::Provider;
-use super::recorded::{done_and_recorded, origin};
+use super::recorded::{ended_and_recorded, origin};
 use super::request::internal;
 use crate::auth::Permit;
 use crate::body::ResponseBody;
@@ -14,7 +14,8 @@ use crate::message::Response;
 use crate::observe::audit::{Action, Actor, Event, Target};
 use crate::reject::Reject;
 
-/// Ends the session of the caller's token: its refresh token and all of its access tokens, on the next request.
+/// Ends the session of the caller's token: its refresh token and all of its access tokens, on the next request; also while the audit
+/// log cannot be written.
 ///
 /// # Errors
 /// [`Reject::Unavailable`] when that could not be written down; the session then goes on.
@@ -31,7 +32,7 @@ pub async fn logout(
         Event::success(Action::Logout, clock::now()).by(Actor::User(name)).on(Target::Session(session));
     let event = event.session(session).from(origin(inbound));
     let end = move |sessions: &Sessions| sessions.end(session, clock::now());
-    let ended = done_and_recorded(provider, end, move |ended| ended.is_ok().then_some(event)).await;
+    let ended = ended_and_recorded(provider, end, move |ended| ended.is_ok().then_some(event)).await;
     match ended.and_then(|ended| ended.map_err(|error| internal(&error))) {
         Ok(_) => Ok(Response::new(StatusCode::NO_CONTENT, ResponseBody::empty())),
         Err(_) => Err(Reject::Unavailable("the session could not be ended".to_owned())),

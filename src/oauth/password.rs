@@ -64,5 +64,5 @@ async fn change(
     let changed = done_and_recorded(provider, change, event).await?.map_err(|error| internal(&error))?;
     // The session may have ended while the password was hashed; then nothing was changed.
     let (session, user) = changed.ok_or(OAuthError::InvalidGrant)?;
-    answer(provider, &user, &Login::of(&session, None), false)
+    answer(provider, &user, &Login::of(&session, &provider.lifetimes, None), false)
 }

@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use bytes::Bytes;
 use http::HeaderValue;
-use tokio::runtime::Handle;
 
 use super::discovery::{self, Document};
 use super::error::OAuthError;
 use super::register::Strangers;
 use super::request::internal;
 use crate::config::Config;
+use crate::control::Control;
 use crate::identity::{Clients, Lifetimes, Login, Registration, Sessions};
 use crate::observe::audit::Audit;
 use crate::token::{Issuer, KeyRing};
@@ -43,8 +43,8 @@ pub struct Provider {
     pub(super) audit: Audit,
     pub(super) issuer: Issuer,
     pub(super) ring: Arc<KeyRing>,
-    /// Where work runs that blocks or takes long.
-    pub(super) control: Handle,
+    /// Where work runs that blocks or takes long. What changes or records something runs there to its end.
+    pub(super) control: Control,
     pub(super) metadata: Document,
     pub(super) resource: Document,
     pub(super) jwks: Document,
@@ -53,7 +53,7 @@ pub struct Provider {
 impl Provider {
     /// The provider of a configuration. Its documents are rendered here, once.
     #[must_use]
-    pub fn new(config: &Config, services: Services, ring: Arc<KeyRing>, control: Handle) -> Self {
+    pub fn new(config: &Config, services: Services, ring: Arc<KeyRing>, control: Control) -> Self {
         let Services { login, registration, sessions, clients, audit } = services;
         let strangers = Strangers::of(&config.registration);
         let issuer = Issuer::new(&config.token.issuer, &config.token.audience, config.token.access_ttl);

@@ -4,9 +4,10 @@ use super::Provider;
 use super::error::OAuthError;
 use super::request::{RETRY_AFTER, internal};
 use crate::clock;
-use crate::identity::{self, LoginError, Session, Sessions, User};
+use crate::id::SessionId;
+use crate::identity::{self, Begun, LoginError, Session, Sessions, User};
 use crate::inbound::Inbound;
-use crate::observe::audit::{Action, Actor, Event, Origin, Target};
+use crate::observe::audit::{Action, Actor, AuditError, Event, Origin, Target};
 use crate::peer::ClientIp;
 use crate::secret::Secret;
 
@@ -46,6 +47,7 @@ pub(super) async fn check_password(
 }
 
 /// Does it, and records what came of it, both to the end whether or not this client still waits: nobody escapes a record by hanging up.
+/// What cannot be recorded is not begun.
 pub(super) async fn done_and_recorded<T: Send + 'static>(
     provider: &Provider,
     work: impl FnOnce(&Sessions) -> T + Send + 'static,
@@ -53,10 +55,30 @@ pub(super) async fn done_and_recorded<T: Send + 'static>(
 ) -> Result<T, OAuthError> {
     let audit = provider.audit.clone();
     let both = move |sessions: &Sessions| {
+        audit.writable()?;
         let done = work(sessions);
         event(&done).map_or(Ok(()), |event| audit.record_blocking(event)).map(|()| done)
     };
-    provider.with_sessions(both).await?.map_err(|error| internal(&error))
+    provider.with_sessions(both).await?.map_err(|error: AuditError| internal(&error))
+}
+
+/// The same for what ends a session or a token: it is done and acknowledged even while nothing can be recorded. See
+/// [`crate::observe::audit`].
+pub(super) async fn ended_and_recorded<T: Send + 'static>(
+    provider: &Provider,
+    work: impl FnOnce(&Sessions) -> T + Send + 'static,
+    event: impl FnOnce(&T) -> Option<Event> + Send + 'static,
+) -> Result<T, OAuthError> {
+    let audit = provider.audit.clone();
+    let both = move |sessions: &Sessions| {
+        let done = work(sessions);
+        if let Some(event) = event(&done) {
+            // A record that is lost is in the event log.
+            let _ = audit.record_or_keep(event);
+        }
+        done
+    };
+    provider.with_sessions(both).await
 }
 
 /// Begins the session of a user who has just logged in.
@@ -67,15 +89,26 @@ pub(super) async fn begin_session(
     from: identity::Origin,
     origin: Origin,
 ) -> Result<(User, Session, Secret), OAuthError> {
+    let lifetimes = provider.lifetimes;
     let begin = move |sessions: &Sessions| {
-        let (session, refresh) = sessions.begin(&user, &client_id, from, clock::now())?;
-        Ok::<_, identity::SessionError>((user, session, refresh))
+        let begun = sessions.begin(&user, &client_id, from, &lifetimes, clock::now())?;
+        Ok::<_, identity::SessionError>((user, begun))
     };
-    let event = move |begun: &Result<(User, Session, Secret), _>| {
-        let (user, session, _) = begun.as_ref().ok()?;
-        Some(about(Event::success(Action::Login, clock::now()), user).session(session.id).from(origin))
+    let event = move |begun: &Result<(User, Begun), _>| {
+        let (user, begun) = begun.as_ref().ok()?;
+        let event = about(Event::success(Action::Login, clock::now()), user).session(begun.session.id);
+        Some(Event { detail: gave_way(user, &begun.gone), ..event.from(origin) })
     };
-    done_and_recorded(provider, begin, event).await?.map_err(|error| internal(&error))
+    let (user, begun) = done_and_recorded(provider, begin, event).await?.map_err(|error| internal(&error))?;
+    Ok((user, begun.session, begun.token))
+}
+
+/// Which sessions gave way because the user had too many, for the record of the login that took their place.
+fn gave_way(user: &User, gone: &[SessionId]) -> Option<String> {
+    let (first, others) = gone.split_first()?;
+    tracing::debug!(user = %user.username, session = %first, others = others.len(), "a session gave way: its user has token.max_sessions_per_user others");
+    let more = if others.is_empty() { String::new() } else { format!(" and {} more", others.len()) };
+    Some(format!("the session used least recently gave way: {first}{more}"))
 }
 
 /// What a user does to itself.

@@ -5,7 +5,7 @@ use http::StatusCode;
 use super::Provider;
 use super::client_auth;
 use super::error::{OAuthError, uncached_json};
-use super::recorded::{done_and_recorded, origin};
+use super::recorded::{ended_and_recorded, origin};
 use super::request::{Refusal, answered, internal, parameters};
 use crate::auth::Permit;
 use crate::body::{RequestBody, ResponseBody};
@@ -44,11 +44,14 @@ async fn revoked(
     let client = client_auth::client(inbound, &parameters, provider).await?;
     // The hint says where to look first. We see by the token itself what it is.
     let (token, now) = (parameters.required("token")?.clone(), clock::now());
-    let access = verifier.verify(token.expose(), now).ok();
+    let access = verifier.verify_to_end(token.expose(), now).ok();
     let actor = client.as_ref().map_or(Actor::Anonymous, |client| Actor::Client(client.username.to_string()));
     let end = move |sessions: &Sessions| match access {
         Some(access) if !may_end(&access.client_id, client.as_ref()) => Ok(Ended::NotTheirs),
-        Some(access) => sessions.revoke_token(access.token, now).map(|()| Ended::Token(access.token)),
+        // Remembered until it has expired, also if it is valid later only.
+        Some(access) => {
+            sessions.revoke_token(access.token, now.max(access.issued)).map(|()| Ended::Token(access.token))
+        }
         None => end_session(sessions, &token, client.as_ref(), now),
     };
     let from = origin(inbound);
@@ -60,7 +63,7 @@ async fn revoked(
         };
         Some(Event::success(Action::TokenRevoke, now).by(actor).on(target).from(from))
     };
-    match done_and_recorded(provider, end, event).await?.map_err(|error| internal(&error))? {
+    match ended_and_recorded(provider, end, event).await?.map_err(|error| internal(&error))? {
         Ended::NotTheirs => Err(OAuthError::UnauthorizedClient.into()),
         Ended::Nothing | Ended::Token(_) | Ended::Session(_) => {
             Ok(uncached_json(StatusCode::OK, "{}".to_owned()))
@@ -85,7 +88,7 @@ fn end_session(
     client: Option<&User>,
     now: UnixTime,
 ) -> Result<Ended, SessionError> {
-    let Some(session) = sessions.of_refresh_token(token)? else { return Ok(Ended::Nothing) };
+    let Some(session) = sessions.of_refresh_token(token, now)? else { return Ok(Ended::Nothing) };
     if !may_end(&session.client_id, client) {
         return Ok(Ended::NotTheirs);
     }

@@ -6,9 +6,9 @@ use serde::Serialize;
 use super::Provider;
 use super::error::{OAuthError, uncached_json};
 use super::request::internal;
-use crate::clock;
+use crate::clock::{self, UnixTime};
 use crate::id::SessionId;
-use crate::identity::{Session, User};
+use crate::identity::{Lifetimes, Session, User};
 use crate::message::Response;
 use crate::secret::Secret;
 use crate::token::Subject;
@@ -29,13 +29,16 @@ struct Success<'a> {
 pub(super) struct Login<'a> {
     pub(super) session: SessionId,
     pub(super) client_id: &'a str,
+    /// When the session ends in any case; `None` where there is none.
+    pub(super) ends: Option<UnixTime>,
     /// The next refresh token, if there is one.
     pub(super) refresh: Option<&'a Secret>,
 }
 
 impl<'a> Login<'a> {
-    pub(super) fn of(session: &'a Session, refresh: Option<&'a Secret>) -> Self {
-        Self { session: session.id, client_id: &session.client_id, refresh }
+    pub(super) fn of(session: &'a Session, lifetimes: &Lifetimes, refresh: Option<&'a Secret>) -> Self {
+        let ends = Some(lifetimes.last_end_of(session));
+        Self { session: session.id, client_id: &session.client_id, ends, refresh }
     }
 }
 
@@ -54,7 +57,7 @@ pub(super) fn answer(
         session: login.session,
         client_id: login.client_id,
     };
-    let issued = provider.issuer.issue(provider.ring.active(), &subject, clock::now());
+    let issued = provider.issuer.issue_within(provider.ring.active(), &subject, clock::now(), login.ends);
     let issued = issued.map_err(|error| internal(&error))?;
     let body = Success {
         access_token: &issued.token,

@@ -69,7 +69,8 @@ impl Reject {
         HeaderValue::try_from(challenge).ok()
     }
 
-    /// RFC 6749 §5.2, as the endpoints of OAuth answer what they refuse themselves. The status says more than the code.
+    /// RFC 6749 §5.2, as the endpoints of OAuth answer what they refuse themselves. The status says more than the code; those that say
+    /// whose fault it is are of §4.1.2.1, since §5.2 has none for what is not the client's.
     fn oauth_response(&self, metadata: &str) -> Response<ResponseBody> {
         let (status, mut fields) = (self.status(), Fields::with_capacity(6));
         fields.push(header::CONTENT_TYPE, HeaderValue::from_static("application/json"));
@@ -85,7 +86,8 @@ impl Reject {
         body.extend_from_slice(b"{\"error\":");
         json::string(&mut body, code.as_bytes());
         body.extend_from_slice(b",\"error_description\":");
-        json::string(&mut body, self.detail().as_bytes());
+        // Our texts have no other characters that this may not have.
+        json::string(&mut body, self.detail().replace('"', "'").replace('\\', "/").as_bytes());
         body.push(b'}');
         Response { status, fields, body: ResponseBody::full(body) }
     }
@@ -191,7 +193,7 @@ impl Problem {
 pub enum Form {
     /// `application/problem+json`.
     Problem,
-    /// RFC 6749 §5.2.
+    /// The JSON object of RFC 6749 §5.2, for the clients of the OAuth endpoints.
     OAuth,
     /// A gRPC status.
     Grpc,

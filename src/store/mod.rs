@@ -29,6 +29,8 @@ pub enum Table {
     Sessions = 5,
     /// `UserId` → the invitation to choose a password.
     Invitations = 10,
+    /// `UserId` and `SessionId` in one → nothing: the sessions of each user.
+    UserSessions = 12,
 }
 
 /// Changes that happen all or not at all, and only if every expectation holds.

@@ -109,8 +109,23 @@ impl Issuer {
         subject: &Subject<'_>,
         now: UnixTime,
     ) -> Result<Issued, IssueError> {
+        self.issue_within(key, subject, now, None)
+    }
+
+    /// The same for a token that does not outlive `end`, when its session ends in any case.
+    ///
+    /// # Errors
+    /// [`IssueError`]; only [`IssueError::TooLong`] can be helped by somebody.
+    pub fn issue_within(
+        &self,
+        key: &SigningKey,
+        subject: &Subject<'_>,
+        now: UnixTime,
+        end: Option<UnixTime>,
+    ) -> Result<Issued, IssueError> {
         let (id, iat) = (TokenId::generate(now)?, now.as_secs());
-        let expires_in = Duration::from_secs(self.access_ttl.as_secs());
+        let left = end.map_or(u64::MAX, |end| end.as_secs().saturating_sub(iat));
+        let expires_in = Duration::from_secs(self.access_ttl.as_secs().min(left));
         let claims = Claims {
             iss: &self.issuer,
             aud: &self.audience,
@@ -180,6 +195,19 @@ mod tests {
         let issued = issuer.issue(&key(Algorithm::Hs256), &Person::alice().subject(), now).unwrap();
         assert_eq!(issued.expires_in, Duration::from_secs(1));
         assert!(part(&issued.token, 1).contains(r#""iat":10,"exp":11,"#));
+    }
+
+    #[test]
+    fn a_token_does_not_outlive_the_end_of_its_session() {
+        let issue = |end| issuer().issue_within(&key(Algorithm::Hs256), &Person::alice().subject(), NOW, end);
+        for (left, lives) in [(7_999, 7), (900_000, 900), (900_001, 900), (999, 0)] {
+            let issued = issue(Some(NOW.after(Duration::from_millis(left)))).unwrap();
+            assert_eq!(issued.expires_in, Duration::from_secs(lives), "{left}");
+            let exp = format!(r#""exp":{},"#, NOW.as_secs() + lives);
+            assert!(part(&issued.token, 1).contains(&exp), "{left}");
+        }
+        assert_eq!(issue(Some(NOW.before(TTL))).unwrap().expires_in, Duration::ZERO, "it is over");
+        assert_eq!(issue(None).unwrap().expires_in, TTL);
     }
 
     #[test]

@@ -4,11 +4,16 @@ use std::fs;
 use std::io::Write;
 use std::path::PathBuf;
 use std::process::Command;
+use std::thread;
 
+use portcullis::clock;
+use portcullis::config;
+use portcullis::observe::audit::{Action, Audit, Event};
 use rustix::process::{Pid, Resource, Rlimit, geteuid, prlimit};
 use serde_json::Value;
 
 use crate::harness::{Gateway, ROUTES, Request, Setup, Site, binary, password_of, token, wait_until};
+use crate::metrics::scrape;
 
 /// What must never be in the file.
 const MARKED: &str = "MARKED-correct-horse";
@@ -107,7 +112,6 @@ fn each_event_leaves_exactly_one_record() {
     assert_eq!(verified(&gateway.site), 16);
 }
 
-/// ASVS V16: neither passwords nor tokens, nor what was typed into the wrong field, nor a hash of any of them.
 /// What was done is recorded, whether or not the client has waited for the answer.
 #[test]
 fn nobody_escapes_a_record_by_hanging_up() {
@@ -127,6 +131,40 @@ fn nobody_escapes_a_record_by_hanging_up() {
     });
 }
 
+/// A gateway that stops waits for what clients have begun and left behind, before it closes the log: those records were lost.
+#[test]
+fn nobody_escapes_a_record_by_hanging_up_before_the_gateway_stops() {
+    const LOGINS: u8 = 4;
+    // Some tenths of a second for each, one after the other.
+    let setup = Setup::new(ROUTES).set("login.memory", "'32MiB'").set("login.passes", "16");
+    let mut gateway = setup.set("login.permits", "1").start();
+    gateway.add_user("alice", "reader");
+    let clients: Vec<_> = (0..LOGINS)
+        .map(|_| {
+            let fields = [("grant_type", "password"), ("username", "alice"), ("password", "a guess")];
+            let mut client = gateway.connect();
+            client.send(Request::form("/token", &fields).encode("gateway"));
+            client
+        })
+        .collect();
+    let jobs_and_waits = || {
+        let page = scrape(&gateway);
+        (page.get("portcullis_hashing_jobs"), page.get("portcullis_hashing_wait_seconds_count"))
+    };
+    wait_until("all of them are with the pool", || {
+        let (jobs, waits) = jobs_and_waits();
+        jobs + waits > f64::from(LOGINS)
+    });
+    drop(clients);
+    wait_until("nobody waits for an answer", || scrape(&gateway).get("portcullis_requests_in_flight") == 0.0);
+    assert_eq!(gateway.terminate(), Some(0));
+    let story = story(&records(&gateway.site));
+    let refused = story.iter().filter(|line| *line == "login refused anonymous user:alice wrong_password");
+    assert_eq!(refused.count(), usize::from(LOGINS), "{story:?}");
+    assert_eq!(story.last().unwrap(), "stop success system - -", "nothing comes after the end");
+}
+
+/// ASVS V16: neither passwords nor tokens, nor what was typed into the wrong field, nor a hash of any of them.
 #[test]
 fn no_secret_is_ever_in_the_audit_log() {
     let gateway = Gateway::start(ROUTES);
@@ -340,6 +378,98 @@ fn a_log_that_cannot_be_opened_keeps_the_gateway_and_changes_from_starting() {
     assert_eq!(site.cli(["user", "list", "--json"]).ok().json(), serde_json::json!([]));
 }
 
+/// A limit of the file size stands for the full disk; its signal would end the process.
+fn start_again_on_a_disk_that_can_be_full(gateway: &mut Gateway) {
+    let mut command = Command::new("sh");
+    command.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]).arg(binary().get_program());
+    command.args(["serve", "--config"]).arg(gateway.site.config());
+    gateway.start_again_by(&mut command);
+}
+
+fn limit_file_size(gateway: &Gateway, bytes: Option<u64>) {
+    let pid = Pid::from_raw(gateway.process.id().cast_signed());
+    prlimit(pid, Resource::Fsize, Rlimit { current: bytes, maximum: None }).unwrap();
+}
+
+/// Makes the audit log longer than the store's files will be, so that a limit of the file size stops nothing else. No gateway runs.
+fn lengthen(site: &Site) {
+    let path = Some(log_of(site));
+    let audit = Audit::new(&config::Audit { path, max_size: 1 << 30, max_files: 2 });
+    let sizes = || fs::read_dir(site.data()).unwrap().map(|entry| entry.unwrap().metadata().unwrap().len());
+    let store = sizes().max().unwrap();
+    let event = Event::success(Action::Stop, clock::now()).detail("x".repeat(200));
+    thread::scope(|scope| {
+        for _ in 0..32 {
+            scope.spawn(|| {
+                while fs::metadata(log_of(site)).unwrap().len() < 2 * store + (2 << 20) {
+                    audit.record_blocking(event.clone()).unwrap();
+                }
+            });
+        }
+    });
+}
+
+/// To refuse the end of a session would be worse than to lack a record: whoever can fill the disk could keep a stolen one alive. The
+/// records come when there is room.
+#[test]
+fn a_full_disk_keeps_no_session_alive_and_none_from_going_on() {
+    let setup = Setup::new(ROUTES).set("audit.max_size", "'1GiB'").set("token.refresh_reuse_grace", "'0s'");
+    let mut gateway = setup.start();
+    gateway.add_user("alice", "reader");
+    let login = || gateway.login_with("alice", &password_of("alice")).json();
+    let text = |tokens: &Value, name: &str| tokens[name].as_str().unwrap().to_owned();
+    let sessions: Vec<Value> = (0..5).map(|_| login()).collect();
+    let sid = |number: usize| {
+        let claims = token::parts(&text(&sessions[number], "access_token")).claims;
+        claims["sid"].as_str().unwrap().to_owned()
+    };
+    assert_eq!(gateway.terminate(), Some(0));
+    lengthen(&gateway.site);
+    start_again_on_a_disk_that_can_be_full(&mut gateway);
+    limit_file_size(&gateway, Some(fs::metadata(log_of(&gateway.site)).unwrap().len() + 100));
+
+    let access = |number: usize| text(&sessions[number], "access_token");
+    let refresh = |token: &str| {
+        let fields = [("grant_type", "refresh_token"), ("refresh_token", token)];
+        gateway.send(&Request::form("/token", &fields))
+    };
+    let ends = |number: usize| {
+        assert_eq!(gateway.get("/orders/7", &access(number)).status, 401, "{number}");
+        let token = text(&sessions[number], "refresh_token");
+        assert_eq!(refresh(&token).json()["error"], "invalid_grant", "{number}");
+    };
+    // The first one finds the disk full, and the others know.
+    assert_eq!(gateway.send(&Request::post("/auth/logout", "").bearer(&access(0))).status, 204);
+    ends(0);
+    assert_eq!(gateway.send(&Request::get("/readyz")).status, 503);
+    let revoke = Request::form("/auth/revoke", &[("token", &text(&sessions[1], "refresh_token"))]);
+    assert_eq!(gateway.send(&revoke).status, 200);
+    ends(1);
+    gateway.cli(["session", "revoke", &sid(2)]).ok();
+    ends(2);
+    let mut next = text(&sessions[3], "refresh_token");
+    for _ in 0..2 {
+        next = text(&refresh(&next).json(), "refresh_token");
+    }
+    assert_eq!(refresh(&text(&sessions[3], "refresh_token")).json()["error"], "invalid_grant", "reuse");
+    ends(3);
+    assert_eq!(gateway.get("/orders/7", &access(4)).status, 200);
+    assert_eq!(refresh(&text(&sessions[4], "refresh_token")).status, 200, "a session goes on");
+
+    limit_file_size(&gateway, None);
+    wait_until("the log is written again", || gateway.send(&Request::get("/readyz")).status == 200);
+    let story = story(&records(&gateway.site));
+    let expected = [
+        "log_resume success system - -".to_owned(),
+        format!("logout success user:alice session:{} -", sid(0)),
+        format!("token_revoke success anonymous session:{} -", sid(1)),
+        format!("session_revoke success uid session:{} -", sid(2)),
+        format!("refresh_reuse refused system session:{} reused", sid(3)),
+    ];
+    assert_eq!(story[story.len() - 5..], expected);
+    verified(&gateway.site);
+}
+
 /// A full disk: nobody logs in and nothing is changed without a record; what is forwarded is forwarded; and all is well again when
 /// there is room.
 #[test]
@@ -347,15 +477,8 @@ fn a_full_disk_refuses_logins_and_changes_until_there_is_room() {
     let mut gateway = Gateway::start(ROUTES);
     let old = gateway.token_for("alice", "reader");
     assert_eq!(gateway.terminate(), Some(0));
-    // A limit of the file size stands for the full disk; its signal would end the process.
-    let mut command = Command::new("sh");
-    command.args(["-c", "trap '' XFSZ; exec \"$0\" \"$@\""]).arg(binary().get_program());
-    command.args(["serve", "--config"]).arg(gateway.site.config());
-    gateway.start_again_by(&mut command);
-    let limit = |bytes| {
-        let pid = Pid::from_raw(gateway.process.id().cast_signed());
-        prlimit(pid, Resource::Fsize, Rlimit { current: bytes, maximum: None }).unwrap();
-    };
+    start_again_on_a_disk_that_can_be_full(&mut gateway);
+    let limit = |bytes| limit_file_size(&gateway, bytes);
     let length = fs::metadata(log_of(&gateway.site)).unwrap().len();
     limit(Some(length + 100));
     // The limit is for the store's files too, so what fails first must be a record.

@@ -45,6 +45,34 @@ fn assert_limited(response: &Response) {
     assert_eq!(response.header("ratelimit"), Some(format!("\"few\";r=0;t={wait}")));
 }
 
+/// RFC 6749 §5.2: a client of the token endpoint reads no other form of error.
+#[test]
+fn rfc_6749_5_2_a_limit_on_the_oauth_endpoints_answers_in_their_form() {
+    let gateway = limited("address", 1, PUBLIC).set("server.limits", "['few']").start();
+    let ask = |path| gateway.send(&Request::form(path, &[("token", "x")]));
+    assert_eq!(ask("/token").status, 400, "the first one is counted");
+    for path in ["/token", "/auth/revoke", "/auth/introspect"] {
+        let response = ask(path);
+        assert_eq!(response.status, 429, "{path}: {}", response.text());
+        assert_eq!(response.header("content-type").as_deref(), Some("application/json"));
+        assert_eq!(response.headers.list("cache-control"), ["no-store"]);
+        assert_eq!(response.headers.list("pragma"), ["no-cache"]);
+        let wanted =
+            r#"{"error":"temporarily_unavailable","error_description":"too many requests: slow down"}"#;
+        assert_eq!(response.text(), wanted, "{path}");
+        let wait: u64 = response.header("retry-after").expect("Retry-After").parse().unwrap();
+        assert!((86_000..=86_400).contains(&wait), "{wait}");
+        assert_eq!(response.header("ratelimit"), Some(format!("\"few\";r=0;t={wait}")));
+    }
+    // Others keep theirs, and so does a refusal for want of a token.
+    assert_limited(&gateway.send(&Request::get("/.well-known/jwks.json")));
+    let other = limited("address", 1, PUBLIC).start().send(&Request::post("/auth/password", ""));
+    assert_eq!(
+        (other.status, other.header("content-type").as_deref()),
+        (401, Some("application/problem+json"))
+    );
+}
+
 /// draft-ietf-httpapi-ratelimit-headers-11, on responses that pass too.
 #[test]
 fn what_is_left_stands_in_each_response() {

@@ -238,7 +238,8 @@ fn a_login_body_over_8_kib_is_refused() {
     client.send(head);
     // The gateway may answer and close before it has taken all of it.
     let _ = client.try_send(format!("{:x}\r\n{body}\r\n0\r\n\r\n", body.len()));
-    assert_eq!(client.response().status, 413);
+    let response = client.response();
+    assert_eq!((response.status, &response.json()["error"]), (413, &json!("invalid_request")));
 }
 
 #[test]

@@ -1,6 +1,9 @@
 //! What ends a token ends it for the very next request.
 
-use crate::harness::{Gateway, ROUTES, Request, password_of};
+use portcullis::clock;
+
+use crate::harness::{Gateway, ROUTES, Request, Setup, password_of, token};
+use crate::metrics::scrape;
 
 /// Runs a command; the token from before is dead at once on every worker and connection, and stays so after a restart.
 #[track_caller]
@@ -93,6 +96,49 @@ fn a_token_issued_after_the_change_passes_at_once() {
         assert_eq!(gateway.backend.last().header_values("x-role"), [role]);
         assert_eq!(gateway.get("/anyone/x", &old).status, 401, "round {round}");
     }
+}
+
+/// A token of a clock that was ahead passes later. To revoke it did nothing.
+#[test]
+fn a_token_that_is_not_valid_yet_can_be_revoked() {
+    let mut gateway = Setup::new(ROUTES).set("token.algorithm", "'HS256'").start();
+    let good = token::parts(&gateway.token_for("alice", "reader"));
+    assert_eq!(gateway.terminate(), Some(0));
+    let key = gateway.site.hmac_key();
+    gateway.start_again();
+    let mut claims = good.claims;
+    for date in ["iat", "exp"] {
+        claims[date] = (claims[date].as_u64().unwrap() + 3000).into();
+    }
+    let early = token::hs256(&good.header, &claims, &key);
+    assert_eq!(gateway.get("/anyone/x", &early).status, 401, "it is not valid yet");
+    assert_eq!(gateway.send(&Request::form("/auth/revoke", &[("token", &early)])).status, 200);
+    let record = &gateway.cli(["audit", "show", "--limit", "1", "--json"]).ok().json()[0];
+    assert_eq!(record["action"], "token_revoke");
+    assert_eq!(record["target"], format!("token:{}", claims["jti"].as_str().unwrap()));
+    assert_eq!(scrape(&gateway).get("portcullis_revocations"), 1.0);
+}
+
+/// A clock that was ahead and is set right outlives revocations: its tokens pass again when their time comes.
+#[test]
+fn tokens_end_when_a_clock_that_was_hours_ahead_is_set_right() {
+    let (mut gateway, old) = gateway_and_token();
+    for (ahead, passes) in [(0, 200), (20 * 60_000, 200), (2 * 3_600_000, 401)] {
+        assert_eq!(gateway.terminate(), Some(0));
+        gateway.site.set_meta("latest_time_ms", &(clock::now().as_millis() + ahead).to_string());
+        gateway.start_again();
+        assert_eq!(gateway.get("/anyone/x", &old).status, passes, "{ahead}");
+    }
+    let new = gateway.login("alice");
+    assert_eq!(gateway.get("/anyone/x", &new).status, 200);
+    gateway.restart();
+    assert_eq!(gateway.get("/anyone/x", &new).status, 200, "that was once");
+    let records = gateway.cli(["audit", "show", "--action", "key_rotate", "--json"]).ok().json();
+    let told = records.as_array().unwrap().iter().map(|record| &record["detail"]).collect::<Vec<_>>();
+    assert_eq!(told, ["the clock was set back: all older keys are removed at once"]);
+    assert_eq!(gateway.terminate(), Some(0));
+    let noted: u64 = gateway.site.meta("latest_time_ms").unwrap().parse().unwrap();
+    assert!(noted <= clock::now().as_millis());
 }
 
 #[test]

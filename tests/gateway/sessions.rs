@@ -82,6 +82,45 @@ fn rfc_6749_6_a_refresh_token_gives_new_tokens_of_the_same_session() {
     Tokens::of(&gateway.send(&by_json));
 }
 
+/// An access token could outlive its session by `access_ttl`.
+#[test]
+fn an_access_token_expires_with_its_session_at_the_latest() {
+    let gateway =
+        Setup::new(ROUTES).set("token.session_max_ttl", "'10m'").set("token.access_ttl", "'15m'").start();
+    gateway.add_user("alice", "reader");
+    let login = gateway.login_with("alice", &password_of("alice"));
+    let refreshed = refresh(&gateway, &Tokens::of(&login).refresh);
+    let ends = |response: &Response| {
+        let claims = token::parts(&Tokens::of(response).access).claims;
+        let (exp, iat) = (claims["exp"].as_u64().unwrap(), claims["iat"].as_u64().unwrap());
+        assert_eq!(response.json()["expires_in"], exp - iat, "it says the truth");
+        assert!(exp - iat <= 600);
+        exp
+    };
+    assert!(ends(&refreshed) <= ends(&login), "a refresh does not make the session longer");
+}
+
+#[test]
+fn a_user_has_no_more_sessions_than_there_may_be() {
+    let gateway = Setup::new(ROUTES).set("token.max_sessions_per_user", "2").start();
+    gateway.token_for("bob", "reader");
+    gateway.add_user("alice", "reader");
+    let first = login(&gateway, "alice");
+    let second = login(&gateway, "alice");
+    Tokens::of(&refresh(&gateway, &first.refresh));
+    let third = login(&gateway, "alice");
+    assert_invalid_grant(&refresh(&gateway, &second.refresh));
+    for (name, tokens) in [("first", &first), ("second", &second), ("third", &third)] {
+        assert!(passes(&gateway, &tokens.access), "the {name} access token lives until it expires");
+    }
+    let record = &gateway.cli(["audit", "show", "--limit", "1", "--json"]).ok().json()[0];
+    assert_eq!((&record["action"], &record["session"]), (&json!("login"), &json!(third.session())));
+    let told = format!("the session used least recently gave way: {}", second.session());
+    assert_eq!(record["detail"], told);
+    let list = gateway.cli(["session", "list", "--json"]).ok().json();
+    assert_eq!(list.as_array().unwrap().len(), 3, "bob's is not concerned");
+}
+
 #[test]
 fn other_roles_come_with_the_next_refresh() {
     let gateway = gateway();

@@ -124,13 +124,16 @@ upstream = "a"
 limits = []
 "#;
     let config = config(text);
-    assert_eq!(limits_of(&config, "/usual/*"), ["callers", "all"]);
+    assert_eq!(limits_of(&config, "/usual/*"), ["all", "callers"]);
     assert_eq!(limits_of(&config, "/open/*"), ["all"]);
     assert_eq!(limits_of(&config, "/free/*"), [""; 0]);
     assert_eq!(limits_of(&config, "/token"), ["all"]);
-    assert_eq!(limits_of(&config, "/auth/me"), ["callers", "all"]);
+    assert_eq!(limits_of(&config, "/auth/me"), ["all", "callers"]);
     assert_eq!(limits_of(&config, "/healthz"), [""; 0]);
     assert_same(&config, &super::config(&config.to_string()));
+    // Sorted by what they count, so that no request has to.
+    let named = &config.server.limits;
+    assert_eq!(Per::ALL.map(|per| named.per(per)), [&[0][..], &[1], &[]]);
 }
 
 #[test]

@@ -121,6 +121,13 @@ fn store_and_token() -> Vec<BoxedStrategy<Option<Line>>> {
             time,
             |t: &crate::config::Token| t.session_max_ttl
         ),
+        line!(
+            token,
+            "max_sessions_per_user",
+            1..=10_000_usize,
+            usize::to_string,
+            |t: &crate::config::Token| t.max_sessions_per_user
+        ),
         line!(token, "refresh_reuse_grace", millis(0..=60_000), time, |t: &crate::config::Token| t
             .refresh_reuse_grace),
     ]

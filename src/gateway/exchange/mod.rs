@@ -242,7 +242,7 @@ impl Exchange {
             // That a path has limits says that it has a route.
             state.limits = None;
         }
-        let form = state.form();
+        let form = state.form_of(&reject);
         let id = state.request.id().map_or(b"".as_slice(), RequestId::as_bytes);
         let response = state.view.refusals().response(&reject, form, id);
         state.refused = Some(reject);
@@ -281,10 +281,11 @@ impl State {
         matches!(target, Some(Target::Local(Endpoint::Health | Endpoint::Ready)))
     }
 
-    /// The form of a refusal.
-    fn form(&self) -> Form {
-        match self.route.as_ref().map(|route| route.target) {
-            Some(Target::Local(Endpoint::Token | Endpoint::Revoke | Endpoint::Introspect)) => Form::OAuth,
+    /// Clients of OAuth read one form of error. A refusal for want of a token looks the same on every path, though.
+    fn form_of(&self, reject: &Reject) -> Form {
+        let target = self.route.as_ref().map(|route| route.target);
+        match target {
+            Some(Target::Local(endpoint)) if endpoint.is_oauth() && !reject.wants_token() => Form::OAuth,
             _ => self.request.head().map_or(Form::Problem, |head| Form::of(head.version, &head.fields)),
         }
     }

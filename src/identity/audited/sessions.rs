@@ -28,11 +28,11 @@ impl SessionAdmin for AuditedSessions {
 
     fn end_session(&self, id: SessionId) -> Result<(), AdminError> {
         let what = self.recorder.event(Action::SessionRevoke, Target::Session(id));
-        self.recorder.record(&what, |()| None, || self.sessions.end_session(id))
+        self.recorder.record_end(&what, || self.sessions.end_session(id))
     }
 
     fn end_sessions(&self, of: &Username) -> Result<(), AdminError> {
         let what = self.recorder.event(Action::SessionRevoke, Target::User(of.clone()));
-        self.recorder.record(&what, |()| None, || self.sessions.end_sessions(of))
+        self.recorder.record_end(&what, || self.sessions.end_sessions(of))
     }
 }

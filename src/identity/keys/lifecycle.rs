@@ -11,7 +11,7 @@ use crate::config::{Algorithm, Token};
 use crate::token::{KeyId, KeyState};
 
 /// By how much a clock may be wrong, and set right, without harm to keys and revocations.
-const CLOCK_CORRECTION: Duration = Duration::from_secs(3600);
+pub(super) const CLOCK_CORRECTION: Duration = Duration::from_secs(3600);
 
 /// How long a token can be accepted that is issued now, and the time by which a clock may be wrong and set right. What is
 /// remembered for tokens has to be remembered for as long: made while the clock was late, it would else be forgotten before

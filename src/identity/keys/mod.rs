@@ -6,6 +6,7 @@
 
 mod admin;
 mod lifecycle;
+mod set_back;
 mod state;
 mod stored;
 

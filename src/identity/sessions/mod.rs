@@ -2,11 +2,14 @@
 //!
 //! A session ends when its client logs out, when somebody revokes it, when it has not been used for long, when it is old, when an old
 //! refresh token of it is used again, and with its user: a removed or disabled user has none, and a new password ends those from before.
-//! When a call that ends one has returned, it is on the disk and every request that begins later is refused.
+//! When a call that ends one has returned, it is on the disk and every request that begins later is refused. One that gives way to a
+//! newer one of its user is not refreshed any more, and its access token lives until it expires: nobody wanted it to end.
 
 mod admin;
+mod of_user;
 mod record;
 mod refresh;
+mod secret;
 mod token;
 
 #[cfg(test)]
@@ -18,6 +21,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use self::of_user::{Room, indexed, without};
 use self::record::{Chain, Stored};
 use self::token::RefreshKey;
 pub use admin::{LocalSessionAdmin, SessionAdmin, SessionView};
@@ -28,17 +32,15 @@ use super::revoked::Floor;
 use super::users::{User, UserError, Users};
 use crate::clock::UnixTime;
 use crate::config;
-use crate::id::{NoRandomness, SessionId, TokenId, UserId, fill_random};
-use crate::secret::{Secret, SecretBytes};
+use crate::id::{NoRandomness, SessionId, TokenId, UserId};
+use crate::seal::{Seal, SealError};
+use crate::secret::Secret;
 use crate::store::{Batch, Store, StoreError, Table};
 use crate::token::Verified;
 
 /// The `client_id` of the tokens of people who log in by themselves: RFC 9068 §2.2 requires the claim, and they have no client. No
 /// client can have this name.
 pub const NO_CLIENT: &str = "password";
-
-/// Where the secret behind refresh tokens is, in [`Table::Meta`].
-const KEY: &[u8] = b"refresh_token_key";
 
 /// Characters of what a client says about itself that are kept.
 const MAX_AGENT: usize = 200;
@@ -86,7 +88,7 @@ impl Origin {
     }
 }
 
-/// For how long sessions live.
+/// For how long sessions live, and how many of them a user has.
 #[derive(Clone, Copy, Debug)]
 pub struct Lifetimes {
     /// Without being refreshed.
@@ -95,20 +97,44 @@ pub struct Lifetimes {
     pub most: Duration,
     /// How long the refresh token before the newest one still gets an answer.
     pub grace: Duration,
+    /// The sessions of one user. With one more, that which was not used for the longest time gives way.
+    pub per_user: usize,
 }
 
 impl Lifetimes {
     /// Those of a configuration.
     #[must_use]
     pub fn of(token: &config::Token) -> Self {
-        Self { idle: token.session_idle_ttl, most: token.session_max_ttl, grace: token.refresh_reuse_grace }
+        Self {
+            idle: token.session_idle_ttl,
+            most: token.session_max_ttl,
+            grace: token.refresh_reuse_grace,
+            per_user: token.max_sessions_per_user,
+        }
     }
 
     /// When the session ends if it is not refreshed again.
     #[must_use]
     pub fn end_of(&self, session: &Session) -> UnixTime {
-        session.used.after(self.idle).min(session.created.after(self.most))
+        session.used.after(self.idle).min(self.last_end_of(session))
     }
+
+    /// When the session ends, however often it is refreshed.
+    #[must_use]
+    pub fn last_end_of(&self, session: &Session) -> UnixTime {
+        session.created.after(self.most)
+    }
+}
+
+/// A session that has begun.
+#[derive(Debug)]
+pub struct Begun {
+    /// The session.
+    pub session: Session,
+    /// Its first refresh token.
+    pub token: Secret,
+    /// Those that gave way to it, since the user had as many as there may be.
+    pub gone: Vec<SessionId>,
 }
 
 /// Some of the sessions.
@@ -132,6 +158,9 @@ pub enum SessionError {
     /// The user cannot be read or changed.
     #[error(transparent)]
     User(#[from] UserError),
+    /// The secret behind refresh tokens cannot be opened or sealed.
+    #[error("the secret of refresh tokens cannot be used: {0}")]
+    Sealed(SealError),
 }
 
 /// The sessions. A handle: clones share the store. All methods block on the disk.
@@ -149,24 +178,27 @@ impl std::fmt::Debug for Sessions {
 }
 
 impl Sessions {
-    /// The sessions of `users` in `store`. Makes the secret behind their refresh tokens if there is none yet.
+    /// The sessions of `users` in `store`. The secret behind their refresh tokens is sealed with `seal`, and made if there is none yet.
     ///
     /// # Errors
-    /// [`SessionError`].
-    pub fn open(store: Arc<dyn Store>, users: Users) -> Result<Self, SessionError> {
-        let secret = match store.get(Table::Meta, KEY)? {
-            Some(secret) => SecretBytes::new(secret),
-            None => {
-                let mut secret = vec![0; 32];
-                fill_random(&mut secret)?;
-                store.commit(Batch::new().expect(Table::Meta, KEY, None).put(Table::Meta, KEY, &*secret))?;
-                SecretBytes::new(secret)
-            }
-        };
-        Ok(Self { store, users, key: Arc::new(RefreshKey::new(&secret)) })
+    /// [`SessionError`]; in particular `Sealed` when `seal` does not open the secret.
+    pub fn open(store: Arc<dyn Store>, users: Users, seal: &Seal) -> Result<Self, SessionError> {
+        let secret = secret::of_store(&*store, seal)?;
+        let sessions = Self { store, users, key: Arc::new(RefreshKey::new(&secret)) };
+        sessions.index_all()?;
+        Ok(sessions)
     }
 
-    /// A new session of a user who has just logged in by way of a client, and its first refresh token.
+    /// The same for who only lists and ends sessions. The secret is not opened, so no refresh token is one of these.
+    ///
+    /// # Errors
+    /// [`SessionError::NoRandomness`].
+    pub fn without_tokens(store: Arc<dyn Store>, users: Users) -> Result<Self, SessionError> {
+        Ok(Self { store, users, key: Arc::new(RefreshKey::new(&secret::random()?)) })
+    }
+
+    /// A new session of a user who has just logged in by way of a client. If the user has as many as there may be, it takes the place
+    /// of that which was not used for the longest time, whose access token lives on until it expires.
     ///
     /// # Errors
     /// [`SessionError`].
@@ -175,18 +207,21 @@ impl Sessions {
         user: &User,
         client_id: &str,
         origin: Origin,
+        lifetimes: &Lifetimes,
         now: UnixTime,
-    ) -> Result<(Session, Secret), SessionError> {
+    ) -> Result<Begun, SessionError> {
+        let Room { batch, gone } = self.room(user, lifetimes, now)?;
         let id = SessionId::generate(now)?;
         let token = self.key.first(id)?;
         let chain = Chain { place: token.place, newest: token.digest(), rotated: now };
         let (client_id, created, used) = (client_id.to_owned(), now, now);
         let session =
             Session { id, user: user.id, client_id, version: user.version, created, used, origin, chain };
-        let batch = Batch::new().expect(Table::Sessions, id.as_bytes().as_slice(), None);
-        let row = record::encode(&session)?;
-        self.store.commit(batch.put(Table::Sessions, id.as_bytes().as_slice(), row))?;
-        Ok((session, self.key.write(&token)))
+        let key = id.as_bytes().as_slice();
+        let batch =
+            batch.expect(Table::Sessions, key, None).put(Table::Sessions, key, record::encode(&session)?);
+        self.store.commit(indexed(batch, &session))?;
+        Ok(Begun { session, token: self.key.write(&token), gone })
     }
 
     /// Ends a session: its tokens are refused, whether or not the session is still there. Returns whether it was.
@@ -195,8 +230,12 @@ impl Sessions {
     /// [`SessionError::Store`].
     pub fn end(&self, id: SessionId, now: UnixTime) -> Result<bool, SessionError> {
         let key = id.as_bytes().as_slice();
-        let was_there = self.store.get(Table::Sessions, key)?.is_some();
+        let bytes = self.store.get(Table::Sessions, key)?;
+        let was_there = bytes.is_some();
+        // A row that cannot be read ends, too; its place in the index is seen to be empty by the next login.
+        let stored = bytes.and_then(|bytes| record::decode(id, bytes).ok());
         let batch = Batch::new().delete(Table::Sessions, key);
+        let batch = stored.into_iter().fold(batch, |batch, stored| without(batch, &stored.session));
         let happened = |_: &_| self.store.get(Table::Sessions, key).is_ok_and(|row| row.is_none());
         self.users.revoked().commit(batch, &[(id.into(), Floor::all(now))], happened)?;
         Ok(was_there)
@@ -216,13 +255,19 @@ impl Sessions {
         self.users.revoked().refuses(token)
     }
 
-    /// The session of a refresh token that is, or was, a real one.
+    /// The session of a refresh token that is, or was, a real one. `None` if it has ended; that is on the disk
+    /// and in force then.
     ///
     /// # Errors
     /// [`SessionError::Store`].
-    pub fn of_refresh_token(&self, token: &Secret) -> Result<Option<Session>, SessionError> {
+    pub fn of_refresh_token(&self, token: &Secret, now: UnixTime) -> Result<Option<Session>, SessionError> {
         let Some(token) = self.key.read(token.expose()) else { return Ok(None) };
-        Ok(self.read(token.session)?.map(|stored| stored.session))
+        if let Some(stored) = self.read(token.session)? {
+            return Ok(Some(stored.session));
+        }
+        // Whoever ends it may still wait for the disk, and has announced nothing yet. Our answer promises both.
+        self.end(token.session, now)?;
+        Ok(None)
     }
 
     /// Gives the user of a session a new password, if it is `checked`, who has shown the present one. All other sessions of the user
@@ -300,8 +345,8 @@ impl Sessions {
                 let ended = now >= lifetimes.end_of(&stored.session)
                     || !user.is_some_and(|user| is_alive(&stored.session, &user));
                 if ended {
-                    batch = batch.expect(Table::Sessions, key.clone(), Some(stored.bytes));
-                    batch = batch.delete(Table::Sessions, key);
+                    batch = batch.expect(Table::Sessions, key, Some(stored.bytes));
+                    batch = without(batch, &stored.session);
                 }
             }
             match self.store.commit(batch) {

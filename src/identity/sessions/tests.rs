@@ -4,14 +4,15 @@ use std::sync::Arc;
 use std::thread;
 use std::time::Duration;
 
-use super::{Lifetimes, Origin, RefreshError, Refreshed, Session, Sessions};
+use super::{Begun, Lifetimes, Origin, RefreshError, Refreshed, Session, SessionError, Sessions};
 use crate::clock::UnixTime;
 use crate::identity::password::PasswordHash;
 use crate::identity::testing::Disturbed;
 use crate::identity::users::{User, Users};
 use crate::name::{Roles, Username};
-use crate::secret::Secret;
-use crate::store::{SledStore, Store, Table};
+use crate::seal::{Seal, SealKey};
+use crate::secret::{Secret, SecretBytes};
+use crate::store::{Batch, SledStore, Store, Table};
 use crate::token::testing::verified;
 use crate::token::{Revocations, Verified};
 
@@ -20,6 +21,7 @@ const LIFETIMES: Lifetimes = Lifetimes {
     idle: Duration::from_secs(1_000),
     most: Duration::from_secs(3_000),
     grace: Duration::from_secs(10),
+    per_user: 4,
 };
 
 struct House {
@@ -39,13 +41,18 @@ impl House {
     fn on(store: Arc<dyn Store>) -> Self {
         let revocations = Arc::new(Revocations::new());
         let users = Users::new(store.clone(), revocations.clone());
-        let sessions = Sessions::open(store.clone(), users.clone()).unwrap();
+        let sessions = Sessions::open(store.clone(), users.clone(), &Seal::default()).unwrap();
         Self { users, sessions, store, revocations }
     }
 
     fn begin(&self, name: &str) -> (Session, Secret) {
         let user = self.users.find(name).unwrap().unwrap_or_else(|| self.add(name));
-        self.sessions.begin(&user, "password", origin(), T0).unwrap()
+        let begun = self.begin_at(&user, T0);
+        (begun.session, begun.token)
+    }
+
+    fn begin_at(&self, user: &User, now: UnixTime) -> Begun {
+        self.sessions.begin(user, "password", origin(), &LIFETIMES, now).unwrap()
     }
 
     fn add(&self, name: &str) -> User {
@@ -70,8 +77,12 @@ impl House {
             .collect()
     }
 
+    /// Those in the index by user are the same.
+    #[track_caller]
     fn rows(&self) -> usize {
-        self.store.scan(Table::Sessions, None, 100).unwrap().len()
+        let count = |table| self.store.scan(table, None, 1000).unwrap().len();
+        assert_eq!(count(Table::Sessions), count(Table::UserSessions));
+        count(Table::Sessions)
     }
 }
 
@@ -282,6 +293,142 @@ fn a_retried_refresh_promises_no_more_than_the_disk_has() {
     for attempt in ["first", "retried"] {
         assert!(matches!(house.refresh(&token, at(1)), Err(RefreshError::Failed(_))), "{attempt}");
     }
+}
+
+#[test]
+fn a_second_revocation_at_the_same_time_promises_no_more_than_the_disk_has() {
+    let data = tempfile::tempdir().unwrap();
+    let store = Disturbed::new(House::open(data.path()).store);
+    let house = House::on(store.clone());
+    let (session, token) = house.begin("alice");
+    let of_token = || house.sessions.of_refresh_token(&token, at(1)).map(|found| found.map(|found| found.id));
+    assert_eq!(of_token().unwrap(), Some(session.id));
+    store.fail();
+    assert!(house.sessions.end(session.id, at(1)).is_err(), "the first one");
+    assert!(of_token().is_err(), "the session is gone, but nobody knows for how long");
+}
+
+#[test]
+fn a_second_revocation_at_the_same_time_is_in_force_when_it_returns() {
+    let data = tempfile::tempdir().unwrap();
+    let house = House::open(data.path());
+    let (session, token) = house.begin("alice");
+    // What the first one has done before it announces.
+    let row = Batch::new().delete(Table::Sessions, session.id.as_bytes().as_slice());
+    house.store.commit(row).unwrap();
+    assert!(house.sessions.of_refresh_token(&token, at(1)).unwrap().is_none());
+    assert!(house.refuses(&session));
+}
+
+#[test]
+fn with_one_session_too_many_the_least_recently_used_one_gives_way() {
+    let data = tempfile::tempdir().unwrap();
+    let house = House::open(data.path());
+    let (alice, bob) = (house.add("alice"), house.add("bob"));
+    let of_bob = house.begin_at(&bob, at(0)).session;
+    let begun: Vec<Begun> = (1..=4).map(|second| house.begin_at(&alice, at(second))).collect();
+    house.refresh(&begun[0].token, at(10)).unwrap();
+    for (later, least) in [(11, 1), (12, 2), (13, 3), (14, 0)] {
+        let next = house.begin_at(&alice, at(later));
+        assert_eq!(next.gone, [begun[least].session.id], "{later}");
+        assert!(!house.refuses(&begun[least].session), "its access token lives until it expires: {later}");
+        assert_eq!((house.alive(at(later)).len(), house.rows()), (5, 5), "{later}");
+    }
+    assert!(matches!(house.refresh(&begun[2].token, at(15)), Err(RefreshError::Ended(_))));
+    assert!(house.alive(at(15)).contains(&of_bob), "others are not concerned");
+}
+
+#[test]
+fn sessions_that_have_ended_do_not_count() {
+    let data = tempfile::tempdir().unwrap();
+    let house = House::open(data.path());
+    let alice = house.add("alice");
+    let first: Vec<Begun> = (1..=4).map(|second| house.begin_at(&alice, at(second))).collect();
+    house.sessions.end(first[1].session.id, at(5)).unwrap();
+    assert_eq!(house.begin_at(&alice, at(5)).gone, []);
+    // The first three have expired, and nobody has deleted them yet.
+    let next = house.begin_at(&alice, at(1_004));
+    assert_eq!(next.gone, []);
+    assert_eq!(house.rows(), 2);
+    let alice = house.users.end_sessions(&username("alice"), at(1_005)).unwrap();
+    for second in 1_006..1_010 {
+        assert_eq!(house.begin_at(&alice, at(second)).gone, []);
+    }
+}
+
+/// What a login has to read does not grow with the sessions that a lower bound finds, and each login brings it nearer.
+#[test]
+fn a_user_with_far_too_many_sessions_comes_down_to_the_bound() {
+    let data = tempfile::tempdir().unwrap();
+    let house = House::open(data.path());
+    let alice = house.add("alice");
+    let many = Lifetimes { per_user: 1_000, ..LIFETIMES };
+    for _ in 0..150 {
+        house.sessions.begin(&alice, "password", origin(), &many, at(1)).unwrap();
+    }
+    assert_eq!(house.begin_at(&alice, at(2)).gone.len(), 101);
+    assert_eq!(house.begin_at(&alice, at(3)).gone.len(), 47);
+    assert_eq!((house.alive(at(3)).len(), house.rows()), (4, 4));
+}
+
+#[test]
+fn sessions_from_before_there_was_an_index_count_too() {
+    let data = tempfile::tempdir().unwrap();
+    let house = House::open(data.path());
+    let alice = house.add("alice");
+    let begun: Vec<Begun> = (1..=4).map(|second| house.begin_at(&alice, at(second))).collect();
+    let mut batch = Batch::new().delete(Table::Meta, "sessions_by_user");
+    for (key, _) in house.store.scan(Table::UserSessions, None, 100).unwrap() {
+        batch = batch.delete(Table::UserSessions, key);
+    }
+    house.store.commit(batch).unwrap();
+    drop(house);
+    let house = House::open(data.path());
+    assert_eq!(house.rows(), 4);
+    assert_eq!(house.begin_at(&alice, at(5)).gone, [begun[0].session.id]);
+}
+
+/// The secret lay in the store in clear, with `store.encryption_key` or without.
+#[test]
+fn the_secret_of_refresh_tokens_is_sealed_and_follows_the_encryption_key() {
+    let key = |byte: char| {
+        let text: String = (0..32).map(|place| format!("{byte}{:x}", place % 16)).collect();
+        SealKey::parse(&Secret::new(text)).unwrap()
+    };
+    let data = tempfile::tempdir().unwrap();
+    let (session, token) = House::open(data.path()).begin("alice");
+    let stored = |house: &House| house.store.get(Table::Meta, b"refresh_token_key").unwrap().unwrap();
+    let house = House::open(data.path());
+    let secret = Seal::default().open("refresh token key", &stored(&house)).unwrap().secret;
+    // As it was in older stores.
+    house.store.commit(Batch::new().put(Table::Meta, b"refresh_token_key", secret.expose())).unwrap();
+    let steps = [
+        (None, None),
+        (Some('a'), None),
+        (Some('a'), None),
+        (Some('b'), Some('a')),
+        (Some('b'), None),
+        (None, Some('b')),
+        (None, None),
+    ];
+    for (number, (now, old)) in steps.into_iter().enumerate() {
+        let seal = Seal::new(now.map(key), old.map(key));
+        let sessions = Sessions::open(house.store.clone(), house.users.clone(), &seal).unwrap();
+        let found = sessions.of_refresh_token(&token, at(1)).unwrap().map(|found| found.id);
+        assert_eq!(found, Some(session.id), "step {number}");
+        let bytes = SecretBytes::new(stored(&house));
+        let in_clear = bytes.expose().windows(8).any(|part| part == &secret.expose()[8..16]);
+        assert_eq!(in_clear, now.is_none(), "step {number}");
+        assert_eq!(seal.encrypts(), now.is_some());
+    }
+    let seal = Seal::new(Some(key('a')), None);
+    Sessions::open(house.store.clone(), house.users.clone(), &seal).unwrap();
+    for wrong in [Seal::default(), Seal::new(Some(key('c')), None)] {
+        let refused = Sessions::open(house.store.clone(), house.users.clone(), &wrong);
+        assert!(matches!(refused, Err(SessionError::Sealed(_))));
+    }
+    let listing = Sessions::without_tokens(house.store.clone(), house.users.clone()).unwrap();
+    assert_eq!(listing.list(None, 10, &LIFETIMES, at(1)).unwrap().alive.len(), 1, "that takes no key");
 }
 
 #[test]

@@ -89,7 +89,7 @@ fn fields_have_the_form_of_the_draft() {
 fn buckets_go_on_as_long_as_their_limit_is_the_same() {
     let epoch = clock::monotonic();
     let count = |limits: &Limits| {
-        let limiter = limits.of(&[0], Per::Address).next().unwrap();
+        let limiter = limits.at(&[0]).next().unwrap();
         limiter.count(address("192.0.2.1"), epoch).is_ok()
     };
     let first = Limits::new(&[limit(1, SECOND, 1)], None, epoch);
@@ -100,5 +100,5 @@ fn buckets_go_on_as_long_as_their_limit_is_the_same() {
     assert!(!count(&moved), "it was used up before");
     let changed = Limits::new(&[limit(1, SECOND, 2)], Some(&moved), epoch);
     assert!(count(&changed));
-    assert_eq!(changed.of(&[0], Per::Caller).count(), 0);
+    assert_eq!((changed.at(&[0]).count(), changed.at(&[1]).count()), (1, 0));
 }

@@ -18,6 +18,6 @@ pub(super) async fn grant(request: Request<'_>) -> Result<Response<String>, OAut
     let event =
         Event::success(Action::ClientLogin, clock::now()).by(Actor::Client(client.username.to_string()));
     record(provider, event.about(client.id).session(session).from(from)).await?;
-    let login = Login { session, client_id: client.username.as_str(), refresh: None };
+    let login = Login { session, client_id: client.username.as_str(), ends: None, refresh: None };
     answer(provider, &client, &login, scope.is_some())
 }

@@ -14,5 +14,5 @@ pub(super) async fn grant(request: Request<'_>) -> Result<Response<String>, OAut
     let password = parameters.required("password")?.clone();
     let user = check_password(provider, Action::Login, &from, username, password).await?;
     let (user, session, refresh) = begin_session(provider, user, client_id, origin, from).await?;
-    answer(provider, &user, &Login::of(&session, Some(&refresh)), scope.is_some())
+    answer(provider, &user, &Login::of(&session, &provider.lifetimes, Some(&refresh)), scope.is_some())
 }

@@ -1,7 +1,10 @@
 //! The refresh grant (RFC 6749 §6), with rotation (RFC 9700 §4.14.2).
+//!
+//! Only the use of an old token is recorded in the audit log, so a refresh does not need one that can be written: a session that has
+//! begun goes on.
 
 use super::super::error::OAuthError;
-use super::super::recorded::done_and_recorded;
+use super::super::recorded::ended_and_recorded;
 use super::super::request::internal;
 use super::super::tokens::{Login, answer};
 use super::Request;
@@ -26,9 +29,9 @@ pub(super) async fn grant(request: Request<'_>) -> Result<Response<String>, OAut
         }
         _ => None,
     };
-    match done_and_recorded(provider, refresh, event).await? {
+    match ended_and_recorded(provider, refresh, event).await? {
         Ok(Refreshed { session, user, token }) => {
-            answer(provider, &user, &Login::of(&session, Some(&token)), scope.is_some())
+            answer(provider, &user, &Login::of(&session, &provider.lifetimes, Some(&token)), scope.is_some())
         }
         Err(RefreshError::Failed(error)) => Err(internal(&error)),
         Err(error) => {

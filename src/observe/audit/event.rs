@@ -14,6 +14,9 @@ const MAX_TEXT: usize = 256;
 macro_rules! actions {
     ($($(#[$doc:meta])* $variant:ident = $name:literal,)+) => {
         /// What was done or tried. A closed set: `portcullis audit show --action` knows these names and no other.
+        ///
+        /// A refresh is none of them: it proves nothing that the login has not proved, and the session says when it was last used.
+        /// Nor is it one when signing keys take each other's place by themselves in good order; the event log has it.
         #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
         pub enum Action {
             $($(#[$doc])* $variant,)+
@@ -45,8 +48,6 @@ actions! {
     Login = "login",
     /// A session was ended by its user.
     Logout = "logout",
-    /// A refresh token was exchanged.
-    Refresh = "refresh",
     /// A refresh token that was already exchanged came again, so its session was ended.
     RefreshReuse = "refresh_reuse",
     /// A token was revoked by its owner (RFC 7009).
@@ -75,8 +76,6 @@ actions! {
     UserRename = "user_rename",
     /// An administrator removed a user.
     UserRemove = "user_remove",
-    /// An administrator lifted a throttle.
-    UserUnlock = "user_unlock",
     /// An administrator added a program.
     ClientAdd = "client_add",
     /// An administrator gave a program another secret.
@@ -93,12 +92,6 @@ actions! {
     InvitationRemove = "invitation_remove",
     /// The key that tokens are signed with was replaced.
     KeyRotate = "key_rotate",
-    /// A key that tokens were signed with was removed.
-    KeyRemove = "key_remove",
-    /// The store was copied to a file.
-    Backup = "backup",
-    /// The store was replaced by a copy.
-    Restore = "restore",
     /// The file of the audit log was full, and a new one was begun. The target is the old one.
     LogRotate = "log_rotate",
     /// The last line of the audit log was unfinished when it was opened: the gateway was killed in the middle of it.
@@ -171,8 +164,6 @@ pub enum Target {
     Session(SessionId),
     /// A token, by its `jti`.
     Token(String),
-    /// A signing key, by its `kid`.
-    Key(String),
     /// A configuration, by its hash: the one in `portcullis_config_info`.
     Config(String),
     /// A file.
@@ -186,7 +177,6 @@ impl fmt::Display for Target {
             Self::Client(id) => write!(f, "client:{}", clipped(id)),
             Self::Session(id) => write!(f, "session:{id}"),
             Self::Token(id) => write!(f, "token:{}", clipped(id)),
-            Self::Key(id) => write!(f, "key:{}", clipped(id)),
             Self::Config(hash) => write!(f, "config:{}", clipped(hash)),
             Self::File(path) => write!(f, "file:{}", clipped(path)),
         }
@@ -315,6 +305,8 @@ pub(super) fn clipped(text: &str) -> &str {
 #[cfg(test)]
 mod tests {
     use std::collections::HashSet;
+    use std::fs;
+    use std::path::Path;
 
     use super::{Action, MAX_TEXT, Target, clipped};
 
@@ -323,6 +315,30 @@ mod tests {
         let names: HashSet<_> = Action::ALL.iter().map(|action| action.name()).collect();
         assert_eq!(names.len(), Action::ALL.len());
         assert!(names.iter().all(|name| name.bytes().all(|byte| byte.is_ascii_lowercase() || byte == b'_')));
+    }
+
+    /// `audit show --action` must not offer what nothing records.
+    #[test]
+    fn every_action_is_recorded_somewhere() {
+        let mut words = HashSet::new();
+        let mut directories = vec![Path::new(env!("CARGO_MANIFEST_DIR")).join("src")];
+        while let Some(directory) = directories.pop() {
+            for path in fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path()) {
+                if path.is_dir() {
+                    directories.push(path);
+                } else if !["event.rs", "tests.rs"].iter().any(|name| path.ends_with(name)) {
+                    let text = fs::read_to_string(path).unwrap_or_default();
+                    let named = text
+                        .split("Action::")
+                        .skip(1)
+                        .filter_map(|rest| rest.split(|character: char| !character.is_alphanumeric()).next());
+                    words.extend(named.map(str::to_owned));
+                }
+            }
+        }
+        let is_recorded = |action: &&Action| words.contains(&format!("{action:?}"));
+        let nowhere = Action::ALL.iter().filter(|action| !is_recorded(action));
+        assert_eq!(nowhere.collect::<Vec<_>>(), Vec::<&Action>::new());
     }
 
     #[test]

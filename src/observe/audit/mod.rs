@@ -4,6 +4,10 @@
 //! before what it tells of is acknowledged; when it cannot be written, logins and changes are refused, while requests are forwarded as
 //! ever. A thread of its own writes, so that records that come together share one fsync.
 //!
+//! The end of a session or of a token is the exception: to refuse that would be worse than to lack a record, since whoever can fill the
+//! disk could keep what was stolen alive. It is done in any case, and its record is kept in memory until the disk takes it
+//! ([`Audit::record_or_keep`]). Nothing else can end a token while the log cannot be written, but its time.
+//!
 //! What is found out: every change, removal, insertion or exchange of records, and records that were cut off from the end, as long as
 //! the head beside the log is what it was. What is not: whoever may write as the gateway's user can make a new chain and a new head.
 //! Against that helps a copy, or the number and hash of a record (`portcullis audit verify` prints that of the last one), kept where
@@ -125,7 +129,28 @@ impl Audit {
         receiver.recv().unwrap_or(Err(AuditError::Closed))
     }
 
-    /// The same for a task. The log has been opened before.
+    /// The same for what is done whether or not it can be recorded. While the disk takes nothing, the record is kept in memory and
+    /// written when it does again. The event log says so, since the record is lost if the gateway is killed before.
+    ///
+    /// # Errors
+    /// [`AuditError`]: there will be no record, and the event log has it instead.
+    pub fn record_or_keep(&self, event: Event) -> Result<(), AuditError> {
+        let Some(owner) = &self.0 else { return Ok(()) };
+        let Err(error) = self.record_blocking(event.clone()) else { return Ok(()) };
+        let (action, target) = (event.action.name(), event.target.as_ref().map(ToString::to_string));
+        match owner.shared.keep(event) {
+            Ok(()) => {
+                tracing::warn!(audit.action = action, audit.target = target, %error, "done; the audit record waits until the disk takes it");
+                Ok(())
+            }
+            Err(lost) => {
+                tracing::error!(audit.action = action, audit.target = target, %error, "done, but there is no audit record of it");
+                Err(lost)
+            }
+        }
+    }
+
+    /// The same as [`Self::record_blocking`] for a task. The log has been opened before.
     ///
     /// # Errors
     /// [`AuditError`]: there is no record.

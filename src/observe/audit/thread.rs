@@ -113,6 +113,24 @@ impl Shared {
     }
 }
 
+impl Shared {
+    /// Keeps a record for which nobody waits until it can be written.
+    pub(super) fn keep(&self, event: Event) -> Result<(), AuditError> {
+        let mut state = lock(&self.state);
+        match &state.phase {
+            Phase::Open | Phase::Failing(_) if state.waiting.len() < MAX_WAITING => {
+                state.waiting.push(Waiting { event, done: None });
+                drop(state);
+                self.wake.notify_one();
+                Ok(())
+            }
+            Phase::Open | Phase::Failing(_) => Err(AuditError::Busy),
+            Phase::Unopened => Err(AuditError::Closed),
+            closed => check(closed),
+        }
+    }
+}
+
 fn check(phase: &Phase) -> Result<(), AuditError> {
     match phase {
         Phase::Unopened | Phase::Open => Ok(()),
@@ -135,7 +153,7 @@ pub(super) fn run(shared: &Shared, mut writer: Writer) {
     loop {
         let (mut batch, phase) = next(shared);
         if let Phase::Failing(_) = phase {
-            batch.push(Waiting { event: Event::success(Action::LogResume, clock::now()), done: None });
+            batch.insert(0, Waiting { event: Event::success(Action::LogResume, clock::now()), done: None });
         }
         let (events, done): (Vec<_>, Vec<_>) = batch.into_iter().map(|it| (it.event, it.done)).unzip();
         if !events.is_empty() {
@@ -208,7 +226,11 @@ impl Shared {
                 // Nobody waits for a record that stands for many, so it is kept.
                 let unheard = events.into_iter().zip(&done).filter(|(_, done)| done.is_none());
                 let kept = unheard.filter(|(event, _)| event.action != Action::LogResume);
-                state.waiting.extend(kept.map(|(event, _)| Waiting { event, done: None }));
+                let kept: Vec<_> = kept.map(|(event, _)| Waiting { event, done: None }).collect();
+                if !kept.is_empty() && state.phase == Phase::Closed {
+                    tracing::error!(records = kept.len(), error = %error, "audit records that were kept are lost");
+                }
+                state.waiting.splice(0..0, kept);
                 state.fail(&error);
                 Err(AuditError::Unwritable(error.to_string()))
             }

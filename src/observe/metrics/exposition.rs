@@ -36,7 +36,7 @@ pub struct Sources<'a> {
     pub hashing_waits: &'a Latency,
     /// Passwords that are being hashed or wait for it.
     pub hashing_jobs: usize,
-    /// Users whose older tokens are refused.
+    /// Users, sessions and tokens that are refused.
     pub revocations: usize,
     /// The signing keys.
     pub signing_keys: SigningKeyFigures,
@@ -180,7 +180,11 @@ impl Readings {
         page.counter("portcullis_token_cache_misses_total", "Tokens verified anew.", totals.misses)?;
         page.gauge("portcullis_token_cache_entries", "Tokens in the caches of all workers.", totals.entries)?;
         page.gauge("portcullis_token_cache_bytes", "Memory of these caches.", totals.bytes)?;
-        page.gauge("portcullis_revocations", "Users whose older tokens are refused.", self.revocations)?;
+        page.gauge(
+            "portcullis_revocations",
+            "Users, sessions and tokens that are refused.",
+            self.revocations,
+        )?;
         let SigningKeyFigures { count, active_since, rotations } = self.signing_keys;
         page.gauge("portcullis_signing_keys", "Keys that tokens are verified with.", count)?;
         page.gauge(

@@ -156,6 +156,17 @@ impl Verifier {
         Claims::read(&decode(Part::Claims, claims)?, &self.audience)?.check(self, now)
     }
 
+    /// The same for who wants to end the token: it may also be one that is not valid yet, since it will be.
+    ///
+    /// # Errors
+    /// [`TokenError`] says what is wrong with it.
+    pub fn verify_to_end(&self, token: &str, now: UnixTime) -> Result<Verified, TokenError> {
+        match self.verify(token, now) {
+            Err(TokenError::NotYet(starts)) => self.verify(token, starts),
+            verified => verified,
+        }
+    }
+
     /// Until when a token that was verified passes again: its `exp` and the leeway. A cache keeps it no longer.
     #[must_use]
     pub fn accepted_until(&self, token: &Verified) -> UnixTime {

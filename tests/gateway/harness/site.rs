@@ -114,7 +114,7 @@ impl Site {
     /// Changes the records of the signing keys, and returns them. No gateway may be running.
     #[track_caller]
     pub(crate) fn edit_keys(&self, edit: impl Fn(&mut Value)) -> Vec<Value> {
-        let store = SledStore::open(&self.data(), 1024 * 1024, PATIENCE).unwrap();
+        let store = self.store();
         let rows = store.scan(Table::Keys, None, 1000).unwrap();
         let edited = rows.into_iter().map(|(id, record)| {
             let mut record: Value = serde_json::from_slice(&record).unwrap();
@@ -123,6 +123,23 @@ impl Site {
             record
         });
         edited.collect()
+    }
+
+    /// A fact about the store itself. No gateway may be running.
+    #[track_caller]
+    pub(crate) fn meta(&self, key: &str) -> Option<String> {
+        let value = self.store().get(Table::Meta, key.as_bytes()).unwrap();
+        value.map(|bytes| String::from_utf8(bytes).unwrap())
+    }
+
+    /// Changes a fact about the store itself. No gateway may be running.
+    #[track_caller]
+    pub(crate) fn set_meta(&self, key: &str, value: &str) {
+        self.store().commit(Batch::new().put(Table::Meta, key, value)).unwrap();
+    }
+
+    fn store(&self) -> SledStore {
+        SledStore::open(&self.data(), 1024 * 1024, PATIENCE).unwrap()
     }
 
     pub(crate) fn admin_socket(&self) -> PathBuf {
