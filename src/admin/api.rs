@@ -10,7 +10,7 @@ use super::wire::{
     SESSIONS, USERS, VERIFY, VerifyToken, status_of,
 };
 use crate::id::SessionId;
-use crate::identity::{AdminError, Administered, ClientAdmin, Outcome, SessionAdmin, UserAdmin};
+use crate::identity::{AdminError, Administered, ClientAdmin, Outcome, SessionAdmin, Shown, UserAdmin};
 use crate::name::Username;
 use crate::secret::Secret;
 
@@ -62,7 +62,7 @@ pub(super) fn answer(
 
 fn add_client(clients: &dyn ClientAdmin, body: &[u8]) -> Result<Vec<u8>, AdminError> {
     let new: NewClient = parse(body)?;
-    let added = clients.add_client(&new.client_id, new.roles)?;
+    let added = clients.add_client(&new.client_id, new.roles, new.credential)?;
     tracing::info!(client = %added.client.client_id, roles = %added.client.roles, "a client was added");
     json(&added)
 }
@@ -89,8 +89,13 @@ fn one_client(
             ("removed", json(&())?)
         }
         (&Method::POST, "secrets") => {
-            let RotateSecret { keeps_old } = parse(body)?;
-            ("given a new secret", json(&clients.rotate_secret(&name, keeps_old)?)?)
+            let RotateSecret { credential, keeps_old } = parse(body)?;
+            let new = clients.rotate_secret(&name, credential, keeps_old)?;
+            let what = match new.shown {
+                Shown::ClientSecret(_) => "given a new secret",
+                Shown::ApiKey(_) => "given a new API key",
+            };
+            (what, json(&new)?)
         }
         _ => {
             return Err(AdminError::Invalid {

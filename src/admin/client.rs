@@ -22,8 +22,8 @@ use super::wire::{
 };
 use crate::id::SessionId;
 use crate::identity::{
-    AdminError, ClientAdmin, ClientView, ImportRules, ImportedUser, KeyAdmin, KeyView, NewSecret, Outcome,
-    Rotation, SessionAdmin, SessionView, UserAdmin, UserView,
+    AdminError, ClientAdmin, ClientCredential, ClientView, ImportRules, ImportedUser, KeyAdmin, KeyView,
+    NewSecret, Outcome, Rotation, SessionAdmin, SessionView, UserAdmin, UserView,
 };
 use crate::name::{Roles, Username};
 use crate::secret::Secret;
@@ -201,8 +201,13 @@ impl SessionAdmin for Client {
 }
 
 impl ClientAdmin for Client {
-    fn add_client(&self, name: &Username, roles: Roles) -> Result<NewSecret, AdminError> {
-        self.call(&Method::POST, CLIENTS, &NewClient { client_id: name.clone(), roles })
+    fn add_client(
+        &self,
+        name: &Username,
+        roles: Roles,
+        credential: ClientCredential,
+    ) -> Result<NewSecret, AdminError> {
+        self.call(&Method::POST, CLIENTS, &NewClient { client_id: name.clone(), roles, credential })
     }
 
     fn clients(&self) -> Result<Vec<ClientView>, AdminError> {
@@ -213,8 +218,14 @@ impl ClientAdmin for Client {
         self.call(&Method::GET, &format!("{CLIENTS}/{name}"), &())
     }
 
-    fn rotate_secret(&self, name: &Username, keeps_old: bool) -> Result<NewSecret, AdminError> {
-        self.call(&Method::POST, &format!("{CLIENTS}/{name}/secrets"), &RotateSecret { keeps_old })
+    fn rotate_secret(
+        &self,
+        name: &Username,
+        credential: Option<ClientCredential>,
+        keeps_old: bool,
+    ) -> Result<NewSecret, AdminError> {
+        let path = format!("{CLIENTS}/{name}/secrets");
+        self.call(&Method::POST, &path, &RotateSecret { credential, keeps_old })
     }
 
     fn set_client_enabled(&self, name: &Username, enabled: bool) -> Result<ClientView, AdminError> {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::identity::{AdminError, ImportRules, ImportedUser, Rotation};
+use crate::identity::{AdminError, ClientCredential, ImportRules, ImportedUser, Rotation};
 use crate::name::{Roles, Username};
 
 /// The users.
@@ -37,6 +37,7 @@ pub(super) struct NewUser {
 pub(super) struct NewClient {
     pub(super) client_id: Username,
     pub(super) roles: Roles,
+    pub(super) credential: ClientCredential,
 }
 
 /// `PATCH /admin/v1/clients/NAME`
@@ -50,6 +51,8 @@ pub(super) struct ChangeClient {
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RotateSecret {
+    /// What is rotated; without it, what the client has.
+    pub(super) credential: Option<ClientCredential>,
     pub(super) keeps_old: bool,
 }
 

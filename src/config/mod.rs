@@ -21,6 +21,7 @@ mod upstreams;
 mod write;
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 use std::{fs, thread};
 
 use toml::Spanned;
@@ -91,6 +92,18 @@ pub fn parse(text: &str, path: &Path) -> Result<Config, Diagnostics> {
     let absolute = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
     let base = absolute.parent().unwrap_or_else(|| Path::new("/"));
     parse_for(text, &path.display().to_string(), &Machine { base: base.to_owned(), cores })
+}
+
+/// Reads a duration as the file has it, for the command line.
+///
+/// # Errors
+/// What is expected, and what was probably meant.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let explain = |fault: reader::Fault| match fault.help {
+        Some(help) => format!("{}; {help}", fault.message),
+        None => fault.message,
+    };
+    rule::span(text).map(|span| span.0).map_err(explain)
 }
 
 /// What the file's meaning depends on besides its text.

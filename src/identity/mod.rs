@@ -19,7 +19,10 @@ mod works;
 
 pub use admin::{AdminError, Hashing, LocalUserAdmin, UserAdmin, UserView};
 pub use audited::{Administered, Recorder};
-pub use clients::{ClientAdmin, ClientView, Clients, LocalClientAdmin, NewSecret, Program};
+pub use clients::{
+    ApiKey, ApiKeyView, ClientAdmin, ClientCredential, ClientView, Clients, LocalClientAdmin, NewSecret,
+    Program, Shown,
+};
 pub use hashing::{HashPool, PoolError, Verdict};
 pub use import::{FileFormat, IfExists, ImportRules, ImportedUser, Line, LineError, Lines, Outcome};
 pub use keys::{KeyAdmin, KeyPolicy, KeyView, Keys, KeysError, Rotation, longest_token};

@@ -27,6 +27,8 @@ pub enum Table {
     Revocations = 4,
     /// `SessionId` → session record.
     Sessions = 5,
+    /// SHA-256 of an API key → `UserId` of its client.
+    ApiKeys = 11,
 }
 
 /// Changes that happen all or not at all, and only if every expectation holds.

@@ -16,6 +16,7 @@ mod tests;
 
 use std::sync::Arc;
 
+use self::programs::{Published, indexing};
 use self::save::{Effect, changed, replacing};
 use super::clients::Program;
 use super::password::PasswordHash;
@@ -80,6 +81,7 @@ pub enum UserError {
 pub struct Users {
     store: Arc<dyn Store>,
     revoked: Revoked,
+    published: Arc<Published>,
 }
 
 impl Users {
@@ -87,7 +89,7 @@ impl Users {
     #[must_use]
     pub fn new(store: Arc<dyn Store>, revocations: Arc<Revocations>) -> Self {
         let revoked = Revoked::new(store.clone(), revocations);
-        Self { store, revoked }
+        Self { store, revoked, published: Arc::default() }
     }
 
     /// What was revoked, of users and of everything else.
@@ -136,7 +138,7 @@ impl Users {
             id.as_bytes().as_slice(),
             record::encode(&user)?,
         );
-        let batch = self.claim_name(batch, &user.username, id);
+        let batch = indexing(self.claim_name(batch, &user.username, id), None, Some(&user));
         match self.store.commit(batch) {
             Ok(()) => Ok(user),
             // The identifier is new and random, so it is the name that was taken.
@@ -241,7 +243,8 @@ impl Users {
                 .expect(Table::Users, id.as_bytes().as_slice(), Some(stored.bytes.clone()))
                 .delete(Table::Users, id.as_bytes().as_slice())
                 .delete(Table::Usernames, username.folded());
-            self.commit_revoking(batch, id, Floor::removed(now))
+            let batch = indexing(batch, Some(&stored.user), None);
+            self.commit_revoking(batch, &stored.user, &[(id.into(), Floor::removed(now))])
         })
     }
 

@@ -1,5 +1,6 @@
 //! How a change is written: one batch that expects the record as it was read, and is tried again while others are faster.
 
+use super::programs::{ended_keys, indexing, keys_of};
 use super::record::{self, Stored};
 use super::{ATTEMPTS, User, UserError, Users};
 use crate::clock::UnixTime;
@@ -34,14 +35,16 @@ impl Users {
     ) -> Result<User, UserError> {
         let user = changed(user, effect, now);
         let batch = replacing(stored, &user, batch)?;
+        let mut floors = ended_keys(&stored.user, &user, now);
         match effect {
-            Effect::KeepsTokens => self.store.commit(batch)?,
+            Effect::KeepsTokens => {}
             // Where nothing had to be changed, another may have made the change a moment ago, and neither made it durable
             // nor announced it yet. Our answer promises both.
             Effect::EndsSessions | Effect::EndsTokens | Effect::None => {
-                self.commit_revoking(batch, user.id, Floor::new(user.version, now))?;
+                floors.push((user.id.into(), Floor::new(user.version, now)));
             }
         }
+        self.commit_revoking(batch, &stored.user, &floors)?;
         Ok(user)
     }
 
@@ -61,22 +64,40 @@ impl Users {
         Err(UserError::Contended(username.clone()))
     }
 
-    /// Commits the change of a user together with the end of older tokens.
-    pub(super) fn commit_revoking(&self, batch: Batch, id: UserId, floor: Floor) -> Result<(), UserError> {
-        self.commit_all_revoking(batch, &[(id.into(), floor)])
+    /// Commits the change of one user together with the end of older tokens, and of API keys.
+    pub(super) fn commit_revoking(
+        &self,
+        batch: Batch,
+        before: &User,
+        floors: &[(RevocationId, Floor)],
+    ) -> Result<(), UserError> {
+        self.commit_then(batch, floors, || {
+            if before.program.is_some() {
+                self.publish_api_keys(before.id, keys_of(Some(before)));
+            }
+        })
     }
 
-    /// The same for several users.
+    /// The same for several users, none of which is a client.
     pub(super) fn commit_all_revoking(
         &self,
         batch: Batch,
         floors: &[(RevocationId, Floor)],
     ) -> Result<(), UserError> {
+        self.commit_then(batch, floors, || {})
+    }
+
+    fn commit_then(
+        &self,
+        batch: Batch,
+        floors: &[(RevocationId, Floor)],
+        then: impl FnOnce(),
+    ) -> Result<(), UserError> {
         let happened = |(id, floor): &(RevocationId, Floor)| {
             let user = self.by_id(UserId::from_bytes(*id.as_bytes()));
             user.is_ok_and(|user| user.is_none_or(|user| user.version >= floor.min_version()))
         };
-        Ok(self.revoked.commit(batch, floors, happened)?)
+        Ok(self.revoked.commit_then(batch, floors, happened, then)?)
     }
 
     pub(super) fn claim_name(&self, batch: Batch, username: &Username, id: UserId) -> Batch {
@@ -121,5 +142,8 @@ pub(super) fn replacing(stored: &Stored, user: &User, batch: Batch) -> Result<Ba
     let key = user.id.as_bytes().as_slice();
     let bytes = record::encode(user)?;
     let batch = batch.expect(Table::Users, key, Some(stored.bytes.clone()));
-    Ok(if bytes == stored.bytes { batch } else { batch.put(Table::Users, key, bytes) })
+    if bytes == stored.bytes {
+        return Ok(batch);
+    }
+    Ok(indexing(batch.put(Table::Users, key, bytes), Some(&stored.user), Some(user)))
 }

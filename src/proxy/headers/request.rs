@@ -13,7 +13,7 @@ use crate::inbound::{Inbound, REQUEST_ID};
 use crate::message::Fields;
 use crate::reject::Reject;
 
-/// What becomes of the client's `Authorization`.
+/// What becomes of a credential of the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::proxy) enum Authorization {
     /// The backend sees it.
@@ -42,6 +42,8 @@ pub(in crate::proxy) struct RequestHead<'a> {
     pub(in crate::proxy) caller: Option<&'a Caller>,
     /// What becomes of the client's `Authorization`.
     pub(in crate::proxy) authorization: Authorization,
+    /// And of the client's `X-API-Key`, where that is a credential.
+    pub(in crate::proxy) api_key: Authorization,
     /// How the backend learns where the body ends.
     pub(in crate::proxy) framing: Framing,
     /// Whether `Expect: 100-continue` is passed on.
@@ -85,6 +87,7 @@ enum Fate {
     Passed,
     Dropped,
     Authorization,
+    ApiKey,
     Expect,
     Via,
     /// What changes is written as a whole, behind the others.
@@ -152,9 +155,10 @@ impl HeaderPolicy {
                 Fate::Authorization if head.authorization == Authorization::Forwarded => {
                     write_value(out, name, value);
                 }
+                Fate::ApiKey if head.api_key == Authorization::Forwarded => write_value(out, name, value),
                 Fate::Expect if head.expects => write_value(out, name, value),
                 Fate::Changed(changed) => seen.add(changed),
-                Fate::Dropped | Fate::Authorization | Fate::Expect => {}
+                Fate::Dropped | Fate::Authorization | Fate::ApiKey | Fate::Expect => {}
             }
         }
         self.write_changed(out, head, seen);
@@ -181,6 +185,7 @@ impl HeaderPolicy {
             "trailer" => Fate::Changed(Changed::Trailer),
             "traceparent" => Fate::Changed(Changed::TraceParent),
             "tracestate" => Fate::Changed(Changed::TraceState),
+            _ if self.is_api_key(text) => Fate::ApiKey,
             _ if is_hop_by_hop(text) || self.is_reserved(text) => Fate::Dropped,
             _ => Fate::Passed,
         }
