@@ -15,6 +15,8 @@ use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
 
+use tracing::field::display;
+
 use crate::config;
 use crate::limit::{Fading, Table};
 use crate::name::Username;
@@ -25,6 +27,8 @@ use crate::peer::ClientIp;
 pub enum Credential {
     /// A user's password, wherever it is asked for.
     Password,
+    /// A client's secret. RFC 6749 §2.3.1 wants that, though nobody guesses the 256 bits of ours.
+    ClientSecret,
 }
 
 impl Credential {
@@ -33,6 +37,7 @@ impl Credential {
     pub const fn name(self) -> &'static str {
         match self {
             Self::Password => "password",
+            Self::ClientSecret => "client secret",
         }
     }
 }
@@ -134,6 +139,23 @@ impl Throttle {
                 Err(throttled)
             }
         }
+    }
+
+    /// The same, and logs the first try that is refused.
+    ///
+    /// # Errors
+    /// [`Throttled`]: it must not be made.
+    pub fn admit(&self, claim: &Claim<'_>, now: Instant) -> Result<Attempt<'_>, Throttled> {
+        let begun = self.begin(claim, now);
+        if let Err(throttled) = &begun
+            && throttled.is_first
+        {
+            let (credential, wait) = (claim.credential.name(), throttled.wait.as_secs_f64());
+            // What cannot be a name may be a password in the wrong field.
+            let user = claim.name.and_then(|name| Username::new(name).ok()).map(display);
+            tracing::warn!(client.addr = %claim.client, user, credential, wait, "logins are throttled: too many have failed");
+        }
+        begun
     }
 
     fn settings(&self) -> config::Throttle {

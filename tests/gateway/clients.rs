@@ -224,3 +224,17 @@ fn rfc_7662_nobody_asks_without_being_a_client() {
     assert_invalid_client(&gateway.send(&request.clone().bearer(&token)), true);
     assert_invalid_client(&gateway.send(&request.basic("alice", &password_of("alice"))), true);
 }
+
+/// RFC 6749 §2.3.1 wants names and secrets form-encoded in Basic, and many libraries leave that out.
+#[test]
+fn rfc_6749_2_3_1_names_are_understood_encoded_and_raw() {
+    let gateway = Gateway::start(ROUTES);
+    let client = add(&gateway, "ci+deploy@example.org", &["reader"]);
+    for id in ["ci+deploy@example.org", "ci%2Bdeploy%40example.org", "ci%2bdeploy@example.org"] {
+        access(&gateway.send(&grant(&Client { id: id.to_owned(), secret: client.secret.clone() })));
+    }
+    for id in ["ci++deploy@example.org", "cideploy@example.org", "ci%252Bdeploy@example.org"] {
+        let other = Client { id: id.to_owned(), secret: client.secret.clone() };
+        assert_invalid_client(&gateway.send(&grant(&other)), true);
+    }
+}
