@@ -272,8 +272,8 @@ fn administered(
     let sessions = publisher.parts().sessions.clone();
     Administered {
         users: Arc::new(LocalUserAdmin::new(users.clone(), Hashing::Pool(pool.clone()), clock::now)),
+        clients: Arc::new(LocalClientAdmin::new(users.clone(), sessions.clone(), clock::now)),
         sessions: Arc::new(LocalSessionAdmin::new(sessions, lifetimes, clock::now)),
-        clients: Arc::new(LocalClientAdmin::new(users.clone(), clock::now)),
         keys: publisher.clone(),
     }
 }

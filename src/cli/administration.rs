@@ -161,13 +161,13 @@ impl Opened {
         let sessions =
             Sessions::open(store.clone(), users.clone()).map_err(|error| Failure::because(&error))?;
         let lifetimes = Lifetimes::of(&config.token);
+        let clients = Arc::new(LocalClientAdmin::new(users.clone(), sessions.clone(), clock::now));
         let sessions = Arc::new(LocalSessionAdmin::new(sessions, move || lifetimes, clock::now));
         let keys = StoredKeys {
             store: store.clone(),
             settings: config.store.clone(),
             policy: KeyPolicy::from(&config.token),
         };
-        let clients = Arc::new(LocalClientAdmin::new(users.clone(), clock::now));
         let people = Arc::new(LocalUserAdmin::new(users.clone(), Hashing::Here(params), clock::now));
         let administered = Administered { users: people, sessions, clients, keys: Arc::new(keys) };
         Ok(Self { administered: administered.recorded(&recorder), store, users, revocations })

@@ -48,7 +48,12 @@ pub(super) fn run(
         }
         Client::Disable { name, form } => {
             let client = open(config)?.clients().set_client_enabled(name, false)?;
-            report(&client, "is disabled; its tokens are refused from now on", *form, out)?;
+            report(
+                &client,
+                "is disabled; its tokens and API keys are refused from now on, and users that it has logged in have to log in again",
+                *form,
+                out,
+            )?;
         }
         Client::Enable { name, form } => {
             let client = open(config)?.clients().set_client_enabled(name, true)?;
@@ -180,6 +185,11 @@ fn remove(
         return Err(Failure::failed("nothing was removed"));
     }
     administration.clients().remove_client(name)?;
-    report(&client, "was removed; its tokens are refused from now on", form, out)?;
+    report(
+        &client,
+        "was removed; its tokens and API keys are refused from now on, and users that it has logged in have to log in again",
+        form,
+        out,
+    )?;
     Ok(Status::Done)
 }

@@ -1,7 +1,7 @@
 //! What the token service does, with its audit records. Nobody learns what came of something before it is recorded.
 
 use super::Provider;
-use super::error::OAuthError;
+use super::error::{ClientAuth, OAuthError};
 use super::request::{RETRY_AFTER, internal};
 use crate::clock;
 use crate::identity::{self, LoginError, Session, Sessions, User};
@@ -63,19 +63,22 @@ pub(super) async fn done_and_recorded<T: Send + 'static>(
 pub(super) async fn begin_session(
     provider: &Provider,
     user: User,
-    client_id: String,
+    client: Option<User>,
     from: identity::Origin,
     origin: Origin,
 ) -> Result<(User, Session, Secret), OAuthError> {
     let begin = move |sessions: &Sessions| {
-        let (session, refresh) = sessions.begin(&user, &client_id, from, clock::now())?;
+        let (session, refresh) = sessions.begin(&user, client.as_ref(), from, clock::now())?;
         Ok::<_, identity::SessionError>((user, session, refresh))
     };
     let event = move |begun: &Result<(User, Session, Secret), _>| {
         let (user, session, _) = begun.as_ref().ok()?;
         Some(about(Event::success(Action::Login, clock::now()), user).session(session.id).from(origin))
     };
-    done_and_recorded(provider, begin, event).await?.map_err(|error| internal(&error))
+    done_and_recorded(provider, begin, event).await?.map_err(|error| match error {
+        identity::SessionError::ClientEnded => OAuthError::InvalidClient(ClientAuth::Header),
+        error => internal(&error),
+    })
 }
 
 /// What a user does to itself.

@@ -86,7 +86,7 @@ fn end_session(
     now: UnixTime,
 ) -> Result<Ended, SessionError> {
     let Some(session) = sessions.of_refresh_token(token)? else { return Ok(Ended::Nothing) };
-    if !may_end(&session.client_id, client) {
+    if !session.is_of(None) && !session.is_of(client) {
         return Ok(Ended::NotTheirs);
     }
     sessions.end(session.id, now)?;

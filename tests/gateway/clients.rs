@@ -238,3 +238,37 @@ fn rfc_6749_2_3_1_names_are_understood_encoded_and_raw() {
         assert_invalid_client(&gateway.send(&grant(&other)), true);
     }
 }
+
+/// The tokens of a user who has logged in by way of a client.
+#[track_caller]
+fn login_by(gateway: &Gateway, client: &Client) -> (String, String) {
+    let login = [("grant_type", "password"), ("username", "alice"), ("password", &*password_of("alice"))];
+    let response = gateway.send(&Request::form("/token", &login).basic(&client.id, &client.secret));
+    assert_eq!(response.status, 200, "{}", response.text());
+    let text = |member: &str| response.json()[member].as_str().unwrap().to_owned();
+    (text("access_token"), text("refresh_token"))
+}
+
+#[test]
+fn with_a_client_end_the_sessions_of_users_that_it_logged_in() {
+    let gateway = Gateway::start(ROUTES);
+    gateway.add_user("alice", "reader");
+    let direct = gateway.login("alice");
+    for command in ["disable", "remove"] {
+        let client = add(&gateway, "shop", &[]);
+        let (access, refresh) = login_by(&gateway, &client);
+        assert_eq!(gateway.get("/anyone/x", &access).status, 200);
+        gateway.cli(["client", command, "shop"]).ok();
+        assert_eq!(gateway.get("/anyone/x", &access).status, 401, "{command}");
+        // Whoever has the name and a secret of it now, the session is not theirs.
+        if command == "disable" {
+            gateway.cli(["client", "remove", "shop"]).ok();
+        }
+        let again = add(&gateway, "shop", &[]);
+        let fields = [("grant_type", "refresh_token"), ("refresh_token", &*refresh)];
+        let refused = gateway.send(&Request::form("/token", &fields).basic(&again.id, &again.secret));
+        assert_eq!((refused.status, &refused.json()["error"]), (400, &json!("invalid_grant")), "{command}");
+        gateway.cli(["client", "remove", "shop"]).ok();
+    }
+    assert_eq!(gateway.get("/anyone/x", &direct).status, 200, "other sessions go on");
+}

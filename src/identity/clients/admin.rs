@@ -3,10 +3,11 @@
 use serde::{Deserialize, Serialize};
 
 use super::{ApiKey, ClientCredential, Clients, MAX_LIFETIME, MIN_LIFETIME, Program};
+use crate::causes::with_causes;
 use crate::clock::UnixTime;
 use crate::id::UserId;
 use crate::identity::admin::{AdminError, explain};
-use crate::identity::sessions::NO_CLIENT;
+use crate::identity::sessions::{NO_CLIENT, Sessions};
 use crate::identity::users::{User, UserError, Users};
 use crate::name::{Roles, Username};
 use crate::secret::Secret;
@@ -50,13 +51,13 @@ pub trait ClientAdmin {
         keeps_old: bool,
     ) -> Result<NewSecret, AdminError>;
 
-    /// Lets it log in, or not.
+    /// Lets it log in, or not. Disabling it ends its tokens, and the sessions of users that it has logged in.
     ///
     /// # Errors
     /// [`AdminError`].
     fn set_client_enabled(&self, name: &Username, enabled: bool) -> Result<ClientView, AdminError>;
 
-    /// Removes it.
+    /// Removes it, with all that disabling it ends.
     ///
     /// # Errors
     /// [`AdminError`].
@@ -157,14 +158,15 @@ impl NewSecret {
 pub struct LocalClientAdmin {
     users: Users,
     clients: Clients,
+    sessions: Sessions,
     clock: fn() -> UnixTime,
 }
 
 impl LocalClientAdmin {
-    /// Administers the clients among `users`.
+    /// Administers the clients among `users`, and the `sessions` of those that they have logged in.
     #[must_use]
-    pub fn new(users: Users, clock: fn() -> UnixTime) -> Self {
-        Self { clients: Clients::new(users.clone()), users, clock }
+    pub fn new(users: Users, sessions: Sessions, clock: fn() -> UnixTime) -> Self {
+        Self { clients: Clients::new(users.clone()), users, sessions, clock }
     }
 
     fn find(&self, name: &Username) -> Result<User, AdminError> {
@@ -224,12 +226,18 @@ impl ClientAdmin for LocalClientAdmin {
 
     fn set_client_enabled(&self, name: &Username, enabled: bool) -> Result<ClientView, AdminError> {
         self.find(name)?;
-        let user = self.explained(self.users.set_enabled(name, enabled, (self.clock)()))?;
-        Ok(ClientView::from(&user))
+        let client = self.explained(self.users.set_enabled(name, enabled, (self.clock)()))?;
+        if !enabled {
+            // Also where it was disabled before: that may have been interrupted here.
+            let ended = self.sessions.end_all_of(&client, (self.clock)());
+            ended.map_err(|error| AdminError::Unavailable { reason: with_causes(&error) })?;
+        }
+        Ok(ClientView::from(&client))
     }
 
     fn remove_client(&self, name: &Username) -> Result<(), AdminError> {
-        self.find(name)?;
+        // First, since nobody would find the sessions of a client that is gone.
+        self.set_client_enabled(name, false)?;
         self.explained(self.users.remove(name, (self.clock)()))
     }
 }

@@ -5,6 +5,7 @@ use super::{ClientAdmin, ClientCredential, Clients, LocalClientAdmin, NewSecret,
 use crate::clock::UnixTime;
 use crate::identity::admin::{AdminError, Hashing, LocalUserAdmin, UserAdmin};
 use crate::identity::password::{Argon2Params, PasswordHash};
+use crate::identity::sessions::Sessions;
 use crate::identity::users::Users;
 use crate::name::{Roles, Username};
 use crate::secret::Secret;
@@ -22,9 +23,10 @@ struct House {
 
 fn house() -> House {
     let data = tempfile::tempdir().unwrap();
-    let store = SledStore::open(data.path(), 1 << 20, Duration::ZERO).unwrap();
-    let users = Users::new(Arc::new(store), Arc::new(Revocations::new()));
-    let admin = LocalClientAdmin::new(users.clone(), || NOW);
+    let store = Arc::new(SledStore::open(data.path(), 1 << 20, Duration::ZERO).unwrap());
+    let users = Users::new(store.clone(), Arc::new(Revocations::new()));
+    let sessions = Sessions::open(store, users.clone()).unwrap();
+    let admin = LocalClientAdmin::new(users.clone(), sessions, || NOW);
     House { clients: Clients::new(users.clone()), users, admin, _data: data }
 }
 

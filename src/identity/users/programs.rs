@@ -87,6 +87,20 @@ impl Users {
         })
     }
 
+    /// The batch, so that it applies only as long as the client's record is as it is now; `None` if that `is_good` no more.
+    ///
+    /// # Errors
+    /// [`UserError::Store`] when the store cannot be read.
+    pub(in crate::identity) fn expecting(
+        &self,
+        batch: Batch,
+        client: UserId,
+        is_good: impl Fn(&User) -> bool,
+    ) -> Result<Option<Batch>, UserError> {
+        let stored = self.read_id(client)?.filter(|stored| is_good(&stored.user));
+        Ok(stored.map(|stored| batch.expect(Table::Users, client.as_bytes().as_slice(), Some(stored.bytes))))
+    }
+
     /// Makes the set say of a client's keys what its record says. `before` are those that it had when it was changed.
     pub(super) fn publish_api_keys(&self, id: UserId, before: &[ApiKey]) {
         let _turn = self.published.turn.lock().unwrap_or_else(PoisonError::into_inner);
