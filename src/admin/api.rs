@@ -109,9 +109,9 @@ fn one_client(
 
 fn end_session(sessions: &dyn SessionAdmin, id: &str) -> Result<Vec<u8>, AdminError> {
     let id: SessionId = id.parse().map_err(invalid)?;
-    sessions.end_session(id)?;
+    let ended = sessions.end_session(id)?;
     tracing::info!(session = %id, "a session was revoked");
-    json(&())
+    json(&ended)
 }
 
 fn sessions_of(sessions: &dyn SessionAdmin, method: &Method, name: &Username) -> Result<Vec<u8>, AdminError> {

@@ -22,8 +22,8 @@ use super::wire::{
 };
 use crate::id::SessionId;
 use crate::identity::{
-    AdminError, ClientAdmin, ClientCredential, ClientView, ImportRules, ImportedUser, KeyAdmin, KeyView,
-    NewSecret, Outcome, Rotation, SessionAdmin, SessionView, UserAdmin, UserView,
+    AdminError, ClientAdmin, ClientCredential, ClientView, EndedSession, ImportRules, ImportedUser, KeyAdmin,
+    KeyView, NewSecret, Outcome, Rotation, SessionAdmin, SessionView, UserAdmin, UserView,
 };
 use crate::name::{Roles, Username};
 use crate::secret::Secret;
@@ -191,7 +191,7 @@ impl SessionAdmin for Client {
         self.call(&Method::GET, &path, &())
     }
 
-    fn end_session(&self, id: SessionId) -> Result<(), AdminError> {
+    fn end_session(&self, id: SessionId) -> Result<EndedSession, AdminError> {
         self.call(&Method::DELETE, &format!("{SESSIONS}/{id}"), &())
     }
 

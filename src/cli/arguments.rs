@@ -339,7 +339,7 @@ pub(super) enum Session {
         /// The session, as `session list` shows it
         #[arg(value_name = "SESSION")]
         id: Option<SessionId>,
-        /// All sessions of this user
+        /// All sessions of this user, or all tokens of this client, whose API keys go on
         #[arg(long, value_name = "NAME")]
         user: Option<Username>,
     },

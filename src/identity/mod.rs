@@ -33,8 +33,8 @@ pub use password::{
 };
 pub use revoked::Revoked;
 pub use sessions::{
-    Lifetimes, LocalSessionAdmin, NO_CLIENT, Origin, RefreshError, Refreshed, Session, SessionAdmin,
-    SessionError, SessionView, Sessions,
+    EndedSession, Lifetimes, LocalSessionAdmin, NO_CLIENT, Origin, RefreshError, Refreshed, Session,
+    SessionAdmin, SessionError, SessionView, Sessions,
 };
 pub use throttle::{Attempt, Claim, Credential, Throttle, Throttled};
 pub use users::{User, UserError, Users};

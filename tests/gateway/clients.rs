@@ -272,3 +272,27 @@ fn with_a_client_end_the_sessions_of_users_that_it_logged_in() {
     }
     assert_eq!(gateway.get("/anyone/x", &direct).status, 200, "other sessions go on");
 }
+
+#[test]
+fn the_command_line_tells_clients_from_users_and_their_tokens_from_sessions() {
+    let gateway = Gateway::start(ROUTES);
+    let client = add(&gateway, "shop", &[]);
+    let refused = gateway.site.cli_add_user("Shop", &[], &password_of("Shop"));
+    assert!(
+        refused.status == 1 && refused.stderr.contains("already a client \"shop\""),
+        "{}",
+        refused.stderr
+    );
+    let refused = gateway.cli(["session", "list", "--user", "shop"]);
+    assert!(refused.status == 1 && refused.stderr.contains("is a client"), "{}", refused.stderr);
+    let tokens: Vec<String> = (0..3).map(|_| access(&gateway.send(&grant(&client)))).collect();
+    let session = token::parts(&tokens[0]).claims["sid"].as_str().unwrap().to_owned();
+    for _ in ["first", "again"] {
+        let told = gateway.cli(["session", "revoke", &session]).ok().stdout;
+        assert!(told.contains("is none that is alive") && told.contains("refused from now on"), "{told}");
+        assert_eq!(gateway.get("/anyone/x", &tokens[0]).status, 401);
+    }
+    assert_eq!(gateway.get("/anyone/x", &tokens[1]).status, 200);
+    gateway.cli(["session", "revoke", "--user", "shop"]).ok();
+    assert_eq!(gateway.get("/anyone/x", &tokens[2]).status, 401);
+}

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::Recorder;
 use crate::id::SessionId;
 use crate::identity::admin::AdminError;
-use crate::identity::sessions::{SessionAdmin, SessionView};
+use crate::identity::sessions::{EndedSession, SessionAdmin, SessionView};
 use crate::name::Username;
 use crate::observe::audit::{Action, Target};
 
@@ -26,9 +26,9 @@ impl SessionAdmin for AuditedSessions {
         self.sessions.sessions(of)
     }
 
-    fn end_session(&self, id: SessionId) -> Result<(), AdminError> {
+    fn end_session(&self, id: SessionId) -> Result<EndedSession, AdminError> {
         let what = self.recorder.event(Action::SessionRevoke, Target::Session(id));
-        self.recorder.record(&what, |()| None, || self.sessions.end_session(id))
+        self.recorder.record(&what, |_| None, || self.sessions.end_session(id))
     }
 
     fn end_sessions(&self, of: &Username) -> Result<(), AdminError> {

@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 
 use self::record::{Chain, Stored};
 use self::token::RefreshKey;
-pub use admin::{LocalSessionAdmin, SessionAdmin, SessionView};
+pub use admin::{EndedSession, LocalSessionAdmin, SessionAdmin, SessionView};
 pub use refresh::{RefreshError, Refreshed};
 
 use super::password::PasswordHash;
