@@ -78,11 +78,12 @@ fn one_client(
     let (what, answer) = match (method, rest) {
         (&Method::GET, "") => return json(&clients.client(&name)?),
         (&Method::PATCH, "") => {
-            let ChangeClient { enabled } = parse(body)?;
-            (
-                if enabled { "enabled" } else { "disabled" },
-                json(&clients.set_client_enabled(&name, enabled)?)?,
-            )
+            let (what, client) = match parse(body)? {
+                ChangeClient::Roles(roles) => ("given other roles", clients.set_client_roles(&name, roles)?),
+                ChangeClient::Enabled(true) => ("enabled", clients.set_client_enabled(&name, true)?),
+                ChangeClient::Enabled(false) => ("disabled", clients.set_client_enabled(&name, false)?),
+            };
+            (what, json(&client)?)
         }
         (&Method::DELETE, "") => {
             clients.remove_client(&name)?;

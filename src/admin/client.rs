@@ -228,8 +228,12 @@ impl ClientAdmin for Client {
         self.call(&Method::POST, &path, &RotateSecret { credential, keeps_old })
     }
 
+    fn set_client_roles(&self, name: &Username, roles: Roles) -> Result<ClientView, AdminError> {
+        self.call(&Method::PATCH, &format!("{CLIENTS}/{name}"), &ChangeClient::Roles(roles))
+    }
+
     fn set_client_enabled(&self, name: &Username, enabled: bool) -> Result<ClientView, AdminError> {
-        self.call(&Method::PATCH, &format!("{CLIENTS}/{name}"), &ChangeClient { enabled })
+        self.call(&Method::PATCH, &format!("{CLIENTS}/{name}"), &ChangeClient::Enabled(enabled))
     }
 
     fn remove_client(&self, name: &Username) -> Result<(), AdminError> {

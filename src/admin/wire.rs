@@ -40,11 +40,12 @@ pub(super) struct NewClient {
     pub(super) credential: ClientCredential,
 }
 
-/// `PATCH /admin/v1/clients/NAME`
+/// `PATCH /admin/v1/clients/NAME`: exactly one change.
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ChangeClient {
-    pub(super) enabled: bool,
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub(super) enum ChangeClient {
+    Roles(Roles),
+    Enabled(bool),
 }
 
 /// `POST /admin/v1/clients/NAME/secrets`

@@ -290,7 +290,22 @@ pub(super) enum Client {
         #[command(flatten)]
         form: Form,
     },
-    /// Lock a client out; its tokens are refused from then on
+    /// Give a client exactly these roles; tokens with other roles are refused from then on
+    #[command(group(ArgGroup::new("set").required(true).args(["roles", "none"])))]
+    Roles {
+        /// The client
+        #[arg(value_name = "NAME")]
+        name: Username,
+        /// A role; may be given several times
+        #[arg(long = "role", value_name = "ROLE")]
+        roles: Vec<Role>,
+        /// Take all roles away
+        #[arg(long)]
+        none: bool,
+        #[command(flatten)]
+        form: Form,
+    },
+    /// Lock a client out; its tokens, and those of users that it has logged in, are refused from then on
     Disable {
         /// The client
         #[arg(value_name = "NAME")]

@@ -46,6 +46,12 @@ pub(super) fn run(
             show_new(&new, &rotated(&new, *end_old), *form, out)?;
             hint_at_api_keys(&new, config, err)?;
         }
+        Client::Roles { name, roles, form, .. } => {
+            let client = open(config)?.clients().set_client_roles(name, roles.iter().cloned().collect())?;
+            let roles = with_roles(&client.roles);
+            let meaning = format!("now has {roles}; tokens with other roles are refused from now on");
+            report(&client, &meaning, *form, out)?;
+        }
         Client::Disable { name, form } => {
             let client = open(config)?.clients().set_client_enabled(name, false)?;
             report(

@@ -60,6 +60,12 @@ impl ClientAdmin for AuditedClients {
         self.recorder.record(&what, |new: &NewSecret| Some(new.client.id), work)
     }
 
+    fn set_client_roles(&self, name: &Username, roles: Roles) -> Result<ClientView, AdminError> {
+        let what = self.event(Action::ClientRoles, name).detail(with_roles(&roles));
+        let work = || self.clients.set_client_roles(name, roles);
+        self.recorder.record(&what, |client: &ClientView| Some(client.id), work)
+    }
+
     fn set_client_enabled(&self, name: &Username, enabled: bool) -> Result<ClientView, AdminError> {
         let action = if enabled { Action::ClientEnable } else { Action::ClientDisable };
         let work = || self.clients.set_client_enabled(name, enabled);

@@ -51,6 +51,12 @@ pub trait ClientAdmin {
         keeps_old: bool,
     ) -> Result<NewSecret, AdminError>;
 
+    /// Gives it exactly these roles. Ends its tokens, unless it had the same roles before; its API keys go on with the new ones.
+    ///
+    /// # Errors
+    /// [`AdminError`].
+    fn set_client_roles(&self, name: &Username, roles: Roles) -> Result<ClientView, AdminError>;
+
     /// Lets it log in, or not. Disabling it ends its tokens, and the sessions of users that it has logged in.
     ///
     /// # Errors
@@ -222,6 +228,12 @@ impl ClientAdmin for LocalClientAdmin {
         check(credential)?;
         let rotated = self.clients.rotate(name, credential, keeps_old, (self.clock)());
         Ok(NewSecret::new(credential, self.explained(rotated)?))
+    }
+
+    fn set_client_roles(&self, name: &Username, roles: Roles) -> Result<ClientView, AdminError> {
+        self.find(name)?;
+        let client = self.explained(self.users.set_roles(name, &roles, (self.clock)()))?;
+        Ok(ClientView::from(&client))
     }
 
     fn set_client_enabled(&self, name: &Username, enabled: bool) -> Result<ClientView, AdminError> {
