@@ -30,6 +30,9 @@ pub enum OAuthError {
     /// `grant_type` is none that is offered.
     #[error("this grant type is not supported")]
     UnsupportedGrantType,
+    /// A token of this kind is not revoked here (RFC 7009 §2.2.1).
+    #[error("an API key is not revoked here, but by whoever administers its client")]
+    UnsupportedTokenType,
     /// The scope is malformed, or more than the client may have.
     #[error("the scope is malformed or more than may be granted")]
     InvalidScope,
@@ -75,6 +78,7 @@ impl OAuthError {
             Self::InvalidGrant | Self::InvalidRefreshToken => "invalid_grant",
             Self::UnauthorizedClient => "unauthorized_client",
             Self::UnsupportedGrantType => "unsupported_grant_type",
+            Self::UnsupportedTokenType => "unsupported_token_type",
             Self::InvalidScope => "invalid_scope",
             Self::Throttled(_) | Self::Busy(_) => "temporarily_unavailable",
             Self::Failed => "server_error",
@@ -91,6 +95,7 @@ impl OAuthError {
             | Self::InvalidRefreshToken
             | Self::UnauthorizedClient
             | Self::UnsupportedGrantType
+            | Self::UnsupportedTokenType
             | Self::InvalidScope => StatusCode::BAD_REQUEST,
             // RFC 6585 §4.
             Self::Throttled(_) => StatusCode::TOO_MANY_REQUESTS,
@@ -132,6 +137,7 @@ impl OAuthError {
             | Self::InvalidRefreshToken
             | Self::UnauthorizedClient
             | Self::UnsupportedGrantType
+            | Self::UnsupportedTokenType
             | Self::InvalidScope
             | Self::Failed => response,
         }
@@ -178,6 +184,7 @@ mod tests {
             (OAuthError::InvalidRefreshToken, 400, "invalid_grant"),
             (OAuthError::UnauthorizedClient, 400, "unauthorized_client"),
             (OAuthError::UnsupportedGrantType, 400, "unsupported_grant_type"),
+            (OAuthError::UnsupportedTokenType, 400, "unsupported_token_type"),
             (OAuthError::InvalidScope, 400, "invalid_scope"),
             (OAuthError::Throttled(Duration::ZERO), 429, "temporarily_unavailable"),
             (OAuthError::Busy(Duration::ZERO), 503, "temporarily_unavailable"),

@@ -215,6 +215,28 @@ fn a_key_ends_with_its_client_and_comes_back_with_it() {
     assert_eq!(gateway.send(&with_key("/anyone/x", &key)).status, 401);
 }
 
+/// The key goes on with the roles of now, on every worker.
+#[test]
+fn other_roles_of_its_client_are_those_of_the_key() {
+    let (mut gateway, key) = gateway_and_key();
+    for (roles, status) in [(&["--none"][..], 403), (&["--role", "reader"], 200), (&["--role", "admin"], 403)]
+    {
+        let mut connections: Vec<_> = (0..8).map(|_| gateway.connect()).collect();
+        let mut stream = listen(&gateway, &key);
+        let mut statuses = || {
+            let ask = |it: &mut Client| it.exchange(&with_key("/orders/7", &key)).status;
+            connections.iter_mut().map(ask).collect::<Vec<_>>()
+        };
+        statuses();
+        gateway.cli(["client", "roles", "robot"].into_iter().chain(roles.iter().copied())).ok();
+        assert_eq!(statuses(), [status; 8], "{roles:?}");
+        assert_eq!(stream.rest(), Err(Broken::Closed), "it was let in with other roles");
+    }
+    gateway.restart();
+    assert_eq!(gateway.send(&with_key("/orders/7", &key)).status, 403);
+    assert_eq!(gateway.send(&with_key("/auth/me", &key)).json()["roles"], json!(["admin"]));
+}
+
 #[test]
 fn open_streams_end_with_the_key() {
     let (gateway, key) = gateway_and_key();
@@ -307,6 +329,19 @@ fn a_key_has_no_session_and_no_password() {
         let refused = gateway.send(&request.header("X-API-Key", &key));
         assert_eq!((refused.status, &refused.json()["code"]), (403, &json!("no_session")));
     }
+    assert_eq!(gateway.send(&with_key("/anyone/x", &key)).status, 200);
+}
+
+/// RFC 7009 §2.2.1, and RFC 7662 §2.2: a key is no token of OAuth.
+#[test]
+fn rfc_7009_2_2_1_a_key_is_not_revoked_as_a_token_is() {
+    let (gateway, key) = gateway_and_key();
+    let refused = gateway.send(&Request::form("/auth/revoke", &[("token", &key)]));
+    assert_eq!((refused.status, &refused.json()["error"]), (400, &json!("unsupported_token_type")));
+    let new = gateway.cli(["client", "rotate", "robot", "--secret", "--json"]).ok().json();
+    let asked = Request::form("/auth/introspect", &[("token", &key)]);
+    let answer = gateway.send(&asked.basic("robot", new["client_secret"].as_str().unwrap()));
+    assert_eq!(answer.text(), r#"{"active":false}"#);
     assert_eq!(gateway.send(&with_key("/anyone/x", &key)).status, 200);
 }
 
