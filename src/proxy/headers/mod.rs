@@ -189,7 +189,7 @@ impl HeaderPolicy {
                 || SPOOFABLE_PREFIXES.iter().any(|prefix| begins_like(name, prefix)))
     }
 
-    /// Whether it is the credential of a program. Its first byte is that of headers which only we may set.
+    /// Whether it is the credential of a program.
     fn is_api_key(&self, name: &str) -> bool {
         self.api_key == ApiKeyHeader::Ours && name == API_KEY.as_str()
     }

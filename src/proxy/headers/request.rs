@@ -57,7 +57,7 @@ pub(in crate::proxy) struct RequestHead<'a> {
 }
 
 /// Names that [`HeaderPolicy::fate`] knows, beside those that only we may set.
-pub(super) const NOTABLE: [&str; 17] = [
+pub(super) const NOTABLE: [&str; 18] = [
     "authorization",
     "connection",
     "content-length",
@@ -75,6 +75,7 @@ pub(super) const NOTABLE: [&str; 17] = [
     "traceparent",
     "tracestate",
     "via",
+    "x-api-key",
 ];
 
 /// Fields that `Connection` may name. Each field of the request is compared with each of them, and a line of 32 KiB has room for
