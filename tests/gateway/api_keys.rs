@@ -164,6 +164,18 @@ fn a_key_is_not_forwarded_unless_the_route_says_so() {
     assert!(seen.contains("x-sum") && !seen.contains(&key[3..]), "{seen}");
 }
 
+/// SECURITY H1: a configuration may name our header so.
+#[test]
+fn a_header_of_ours_is_not_taken_over_by_that_of_the_key() {
+    let gateway = setup().set("identity_headers.user", "'X-API-Key'").start();
+    let key = add(&gateway, "robot", &[]);
+    assert_eq!(gateway.send(&Request::get("/trusted/x").bearer(&key)).status, 200);
+    assert_eq!(gateway.send(&with_key("/trusted/x", &key)).status, 200);
+    for seen in gateway.backend.requests() {
+        assert_eq!(seen.header_values("x-api-key"), ["robot"]);
+    }
+}
+
 #[test]
 fn without_the_setting_the_header_is_the_backends_and_a_key_is_no_token() {
     let gateway = Gateway::start(ROUTES);
