@@ -1,9 +1,9 @@
 //! Slows the guessing of credentials down, and locks nobody out.
 //!
-//! A try is counted before anything is verified, so that a thousand tries at once are a thousand tries. It counts for its address, and
-//! for the pair of its address and the name that it claims; never for the name alone, or anybody could keep its owner out. Both have a
-//! number of quick tries; then each try doubles the wait for the next one, up to a bound. One try is forgotten in as much time as the
-//! longest wait, so in the long run there is one for each such wait, whatever the pattern.
+//! A try is counted before anybody learns what came of it, and a password before it is verified, so that a thousand tries at once are a
+//! thousand tries. It counts for its address, and for the pair of its address and the name that it claims; never for the name alone, or
+//! anybody could keep its owner out. Both have a number of quick tries; then each try doubles the wait for the next one, up to a bound.
+//! One try is forgotten in as much time as the longest wait, so in the long run there is one for each such wait, whatever the pattern.
 //!
 //! A try that succeeds clears its pair. Of the address it only takes itself back: with one account of his own, somebody could clear
 //! what he has guessed at others. A try that is refused is not counted, and makes no wait longer.

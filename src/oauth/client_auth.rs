@@ -47,12 +47,11 @@ pub(super) async fn client(
         let claim = Claim { credential: Credential::ClientSecret, client: address, name };
         Ok::<_, UserError>(counted(login.throttle(), &claim, found, now))
     };
-    let outcome = match provider.with_sessions(check).await?.map_err(|error| internal(&error))? {
+    let (reason, error) = match provider.with_sessions(check).await?.map_err(|error| internal(&error))? {
         Ok(Some(client)) => return Ok(Some(client)),
         Ok(None) => ("bad_credentials", OAuthError::InvalidClient(by)),
         Err(throttled) => ("throttled", OAuthError::Throttled(throttled.wait)),
     };
-    let (reason, error) = outcome;
     let event = Event::refused(Action::ClientLogin, reason, clock::now());
     record(provider, event.by(Actor::Anonymous).from(origin(inbound))).await?;
     Err(error)
