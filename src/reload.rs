@@ -134,7 +134,7 @@ pub fn needs_restart(started: &Config, new: &Config) -> Vec<&'static str> {
         ("server.max_connections", started.server.max_connections != new.server.max_connections),
         ("store", started.store != new.store),
         ("audit", started.audit != new.audit),
-        ("login", !differ_only_in_tries(&started.login, &new.login)),
+        ("login", !can_follow(&started.login, &new.login)),
         ("log.format", started.log.format != new.log.format),
         ("metrics.enabled", started.metrics != new.metrics),
         ("log.access", started.log.access != new.log.access),
@@ -142,8 +142,8 @@ pub fn needs_restart(started: &Config, new: &Config) -> Vec<&'static str> {
     changed.into_iter().filter_map(|(key, changed)| changed.then_some(key)).collect()
 }
 
-/// How many tries there are, and how long the waits, changes at once.
-fn differ_only_in_tries(started: &LoginSettings, new: &LoginSettings) -> bool {
+/// How many tries there are, how long the waits, and whether API keys are taken: that changes at once.
+fn can_follow(started: &LoginSettings, new: &LoginSettings) -> bool {
     let throttle = Throttle { memory: started.throttle.memory, ..new.throttle };
-    LoginSettings { throttle, ..started.clone() } == *new
+    LoginSettings { throttle, api_keys: new.api_keys, ..started.clone() } == *new
 }

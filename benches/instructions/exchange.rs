@@ -118,7 +118,8 @@ fn worker(directory: &TempDir, runtime: &Runtime) -> Arc<Worker> {
     };
     let series = Arc::new(Series::new(clock::monotonic(), 1, &config, None));
     let snapshot = reload::build(config.clone(), &parts, Some(series), None).unwrap();
-    let shared = Arc::new(Shared { snapshot: ArcSwap::from_pointee(snapshot), revocations });
+    let shared =
+        Arc::new(Shared { snapshot: ArcSwap::from_pointee(snapshot), revocations, api_keys: Arc::default() });
     let access = AccessLog::open(&config.log.access, config.log.format).unwrap().unwrap();
     let worker = Worker::new(shared, Some(access.sink()), Seat::all(1).pop()).unwrap();
 

@@ -31,7 +31,8 @@ struct Gate {
 impl Gate {
     fn authenticate(&self) -> Arc<Caller> {
         let Self { verifier, revocations, cache, counters, headers } = self;
-        let authenticator = Authenticator { verifier, revocations, cache, counters: Some(counters) };
+        let authenticator =
+            Authenticator { verifier, revocations, cache, counters: Some(counters), api_keys: None };
         authenticator.authenticate(black_box(headers), NOW).unwrap()
     }
 }

@@ -13,7 +13,7 @@ use super::wire::{
 };
 use crate::id::SessionId;
 use crate::identity::{
-    AdminError, Administered, ClientAdmin, InvitationAdmin, Outcome, SessionAdmin, UserAdmin,
+    AdminError, Administered, ClientAdmin, InvitationAdmin, Outcome, SessionAdmin, Shown, UserAdmin,
 };
 use crate::name::Username;
 use crate::secret::Secret;
@@ -69,7 +69,7 @@ pub(super) fn answer(
 
 fn add_client(clients: &dyn ClientAdmin, body: &[u8]) -> Result<Vec<u8>, AdminError> {
     let new: NewClient = parse(body)?;
-    let added = clients.add_client(&new.client_id, new.roles)?;
+    let added = clients.add_client(&new.client_id, new.roles, new.credential)?;
     tracing::info!(client = %added.client.client_id, roles = %added.client.roles, "a client was added");
     json(&added)
 }
@@ -85,19 +85,25 @@ fn one_client(
     let (what, answer) = match (method, rest) {
         (&Method::GET, "") => return json(&clients.client(&name)?),
         (&Method::PATCH, "") => {
-            let ChangeClient { enabled } = parse(body)?;
-            (
-                if enabled { "enabled" } else { "disabled" },
-                json(&clients.set_client_enabled(&name, enabled)?)?,
-            )
+            let (what, client) = match parse(body)? {
+                ChangeClient::Roles(roles) => ("given other roles", clients.set_client_roles(&name, roles)?),
+                ChangeClient::Enabled(true) => ("enabled", clients.set_client_enabled(&name, true)?),
+                ChangeClient::Enabled(false) => ("disabled", clients.set_client_enabled(&name, false)?),
+            };
+            (what, json(&client)?)
         }
         (&Method::DELETE, "") => {
             clients.remove_client(&name)?;
             ("removed", json(&())?)
         }
         (&Method::POST, "secrets") => {
-            let RotateSecret { keeps_old } = parse(body)?;
-            ("given a new secret", json(&clients.rotate_secret(&name, keeps_old)?)?)
+            let RotateSecret { credential, keeps_old } = parse(body)?;
+            let new = clients.rotate_secret(&name, credential, keeps_old)?;
+            let what = match new.shown {
+                Shown::ClientSecret(_) => "given a new secret",
+                Shown::ApiKey(_) => "given a new API key",
+            };
+            (what, json(&new)?)
         }
         _ => {
             return Err(AdminError::Invalid {
@@ -140,9 +146,9 @@ fn invited(
 
 fn end_session(sessions: &dyn SessionAdmin, id: &str) -> Result<Vec<u8>, AdminError> {
     let id: SessionId = id.parse().map_err(invalid)?;
-    sessions.end_session(id)?;
+    let ended = sessions.end_session(id)?;
     tracing::info!(session = %id, "a session was revoked");
-    json(&())
+    json(&ended)
 }
 
 fn sessions_of(sessions: &dyn SessionAdmin, method: &Method, name: &Username) -> Result<Vec<u8>, AdminError> {

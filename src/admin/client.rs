@@ -22,9 +22,9 @@ use super::wire::{
 };
 use crate::id::SessionId;
 use crate::identity::{
-    AdminError, ClientAdmin, ClientView, ImportRules, ImportedUser, InvitationAdmin, InvitationView,
-    KeyAdmin, KeyView, NewInvitation, NewSecret, Outcome, Rotation, SessionAdmin, SessionView, UserAdmin,
-    UserView,
+    AdminError, ClientAdmin, ClientCredential, ClientView, EndedSession, ImportRules, ImportedUser,
+    InvitationAdmin, InvitationView, KeyAdmin, KeyView, NewInvitation, NewSecret, Outcome, Rotation,
+    SessionAdmin, SessionView, UserAdmin, UserView,
 };
 use crate::name::{Roles, Username};
 use crate::secret::Secret;
@@ -192,7 +192,7 @@ impl SessionAdmin for Client {
         self.call(&Method::GET, &path, &())
     }
 
-    fn end_session(&self, id: SessionId) -> Result<(), AdminError> {
+    fn end_session(&self, id: SessionId) -> Result<EndedSession, AdminError> {
         self.call(&Method::DELETE, &format!("{SESSIONS}/{id}"), &())
     }
 
@@ -227,8 +227,13 @@ impl InvitationAdmin for Client {
 }
 
 impl ClientAdmin for Client {
-    fn add_client(&self, name: &Username, roles: Roles) -> Result<NewSecret, AdminError> {
-        self.call(&Method::POST, CLIENTS, &NewClient { client_id: name.clone(), roles })
+    fn add_client(
+        &self,
+        name: &Username,
+        roles: Roles,
+        credential: ClientCredential,
+    ) -> Result<NewSecret, AdminError> {
+        self.call(&Method::POST, CLIENTS, &NewClient { client_id: name.clone(), roles, credential })
     }
 
     fn clients(&self) -> Result<Vec<ClientView>, AdminError> {
@@ -239,12 +244,22 @@ impl ClientAdmin for Client {
         self.call(&Method::GET, &format!("{CLIENTS}/{name}"), &())
     }
 
-    fn rotate_secret(&self, name: &Username, keeps_old: bool) -> Result<NewSecret, AdminError> {
-        self.call(&Method::POST, &format!("{CLIENTS}/{name}/secrets"), &RotateSecret { keeps_old })
+    fn rotate_secret(
+        &self,
+        name: &Username,
+        credential: Option<ClientCredential>,
+        keeps_old: bool,
+    ) -> Result<NewSecret, AdminError> {
+        let path = format!("{CLIENTS}/{name}/secrets");
+        self.call(&Method::POST, &path, &RotateSecret { credential, keeps_old })
+    }
+
+    fn set_client_roles(&self, name: &Username, roles: Roles) -> Result<ClientView, AdminError> {
+        self.call(&Method::PATCH, &format!("{CLIENTS}/{name}"), &ChangeClient::Roles(roles))
     }
 
     fn set_client_enabled(&self, name: &Username, enabled: bool) -> Result<ClientView, AdminError> {
-        self.call(&Method::PATCH, &format!("{CLIENTS}/{name}"), &ChangeClient { enabled })
+        self.call(&Method::PATCH, &format!("{CLIENTS}/{name}"), &ChangeClient::Enabled(enabled))
     }
 
     fn remove_client(&self, name: &Username) -> Result<(), AdminError> {

@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
-use crate::identity::{AdminError, ImportRules, ImportedUser, Rotation};
+use crate::identity::{AdminError, ClientCredential, ImportRules, ImportedUser, Rotation};
 use crate::name::{Roles, Username};
 
 /// The users.
@@ -39,6 +39,7 @@ pub(super) struct NewUser {
 pub(super) struct NewClient {
     pub(super) client_id: Username,
     pub(super) roles: Roles,
+    pub(super) credential: ClientCredential,
 }
 
 /// `POST /admin/v1/invitations`
@@ -53,17 +54,20 @@ pub(super) struct Invite {
     pub(super) good_for: u64,
 }
 
-/// `PATCH /admin/v1/clients/NAME`
+/// `PATCH /admin/v1/clients/NAME`: exactly one change.
 #[derive(Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct ChangeClient {
-    pub(super) enabled: bool,
+#[serde(rename_all = "snake_case", deny_unknown_fields)]
+pub(super) enum ChangeClient {
+    Roles(Roles),
+    Enabled(bool),
 }
 
 /// `POST /admin/v1/clients/NAME/secrets`
 #[derive(Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RotateSecret {
+    /// What is rotated; without it, what the client has.
+    pub(super) credential: Option<ClientCredential>,
     pub(super) keeps_old: bool,
 }
 

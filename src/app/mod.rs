@@ -35,7 +35,7 @@ use crate::reload::{self, Parts};
 use crate::server::{self, BindError, Workers, WorkersError};
 use crate::shutdown::{self, Signal, Trigger};
 use crate::store::{SledStore, Store, StoreError, Timed};
-use crate::token::{Revocations, Verifier};
+use crate::token::{ApiKeys, Revocations, Verifier, is_api_key};
 
 pub use self::encryption::{EncryptionKeyError, seal_of};
 
@@ -115,6 +115,7 @@ impl Gateway {
         audit.open()?;
         let users = Users::new(store.clone(), revocations.clone());
         users.revoked().restore(clock::now(), longest_token(&config))?;
+        users.restore_api_keys()?;
         let login = &config.login;
         let params = Argon2Params {
             memory_kib: login.argon2_memory_kib,
@@ -140,7 +141,8 @@ impl Gateway {
         let metrics = Metrics::new(&config, timed, &parts, pool.clone()).map(Arc::new);
         let series = metrics.as_ref().map(|metrics| metrics.series(&config, None));
         let snapshot = reload::build(config.clone(), &parts, series, None)?;
-        let shared = Arc::new(Shared { snapshot: ArcSwap::from_pointee(snapshot), revocations });
+        let api_keys = users.api_keys().clone();
+        let shared = Arc::new(Shared { snapshot: ArcSwap::from_pointee(snapshot), revocations, api_keys });
 
         let (trigger, signal) = shutdown::channel();
         let access = AccessLog::open(&config.log.access, config.log.format).map_err(StartError::AccessLog)?;
@@ -299,8 +301,8 @@ fn administered(
     let invitations = publisher.parts().registration.invitations().clone();
     Administered {
         users: Arc::new(LocalUserAdmin::new(users.clone(), Hashing::Pool(pool.clone()), clock::now)),
+        clients: Arc::new(LocalClientAdmin::new(users.clone(), sessions.clone(), clock::now)),
         sessions: Arc::new(LocalSessionAdmin::new(sessions, lifetimes, clock::now)),
-        clients: Arc::new(LocalClientAdmin::new(users.clone(), clock::now)),
         invitations: Arc::new(LocalInvitationAdmin::new(invitations, users.clone(), clock::now)),
         keys: publisher.clone(),
     }
@@ -355,16 +357,28 @@ fn instance_name() -> Result<String, NoRandomness> {
 fn verify_with(shared: Arc<Shared>) -> impl Fn(&str) -> Result<TokenView, String> + Send + Sync + 'static {
     move |token| {
         let snapshot = shared.snapshot.load_full();
-        check_token(&snapshot.verifier, &shared.revocations, token)
+        let api_keys = snapshot.config.login.api_keys.then_some(&*shared.api_keys);
+        check_token(&snapshot.verifier, api_keys, &shared.revocations, token)
     }
 }
 
-/// What a token says, if it is valid now.
+/// What a token says, or an API key if they are taken, if it is valid now.
 ///
 /// # Errors
 /// The reason why it is not.
-pub fn check_token(verifier: &Verifier, revocations: &Revocations, token: &str) -> Result<TokenView, String> {
-    let verified = verifier.verify(token, clock::now()).map_err(|error| error.to_string())?;
+pub fn check_token(
+    verifier: &Verifier,
+    api_keys: Option<&ApiKeys>,
+    revocations: &Revocations,
+    token: &str,
+) -> Result<TokenView, String> {
+    let verified = match api_keys {
+        Some(keys) if is_api_key(token.as_bytes()) => {
+            keys.find(token.as_bytes(), clock::now()).map(Arc::unwrap_or_clone)
+        }
+        _ => verifier.verify(token, clock::now()),
+    };
+    let verified = verified.map_err(|error| error.to_string())?;
     if revocations.refuses(&verified) {
         return Err(format!("the tokens of user {} were revoked", verified.username));
     }

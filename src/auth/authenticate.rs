@@ -1,8 +1,9 @@
-//! `Authorization: Bearer` → [`Caller`].
+//! `Authorization: Bearer`, or `X-API-Key`, → [`Caller`].
 
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
-use http::{HeaderValue, header};
+use http::{HeaderName, HeaderValue, header};
 
 use crate::body::TokenEnd;
 use crate::clock::UnixTime;
@@ -11,24 +12,46 @@ use crate::message::Fields;
 use crate::name::{Role, Roles, Username};
 use crate::observe::metrics::TokenCounters;
 use crate::reject::Reject;
-use crate::token::{Cache, Revocations, TokenError, Verified, Verifier};
+use crate::token::{ApiKeys, Cache, Revocations, TokenError, Verified, Verifier, is_api_key};
 
-/// Somebody with a valid token.
+/// Where programs may send their API key, if the configuration allows any. Not as RFC 6750 has it, and widely known.
+pub static API_KEY: HeaderName = HeaderName::from_static("x-api-key");
+
+/// Somebody with a valid token or API key.
 #[derive(Debug)]
 pub struct Caller {
     username: Username,
     roles: Roles,
     expires: UnixTime,
     accepted_until: UnixTime,
-    verified: Option<Verified>,
+    proof: Proof,
     user_header: HeaderValue,
     role_header: HeaderValue,
 }
 
+/// What somebody was let in by.
+#[derive(Debug)]
+enum Proof {
+    Token(Verified),
+    ApiKey(Verified),
+    /// Nothing: it is only supposed.
+    None,
+}
+
+impl Proof {
+    fn verified(&self) -> Option<&Verified> {
+        match self {
+            Self::Token(verified) | Self::ApiKey(verified) => Some(verified),
+            Self::None => None,
+        }
+    }
+}
+
 impl Caller {
-    fn new(verified: Verified, accepted_until: UnixTime) -> Result<Self, Reject> {
-        let caller = Self::supposed(verified.username.clone(), verified.roles.clone(), verified.expires)?;
-        Ok(Self { verified: Some(verified), accepted_until, ..caller })
+    fn new(proof: Proof, accepted_until: UnixTime) -> Result<Self, Reject> {
+        let it = proof.verified().ok_or_else(|| Reject::Internal("nothing was verified".to_owned()))?;
+        let caller = Self::supposed(it.username.clone(), it.roles.clone(), it.expires)?;
+        Ok(Self { proof, accepted_until, ..caller })
     }
 
     /// Somebody who is supposed to have logged in: for `explain`, which asks what would happen.
@@ -40,7 +63,7 @@ impl Caller {
             |text: &str| HeaderValue::from_str(text).map_err(|error| Reject::Internal(error.to_string()));
         let (user_header, role_header) = (header(username.as_str())?, header(&roles.to_string())?);
         let accepted_until = expires;
-        Ok(Self { username, roles, expires, accepted_until, verified: None, user_header, role_header })
+        Ok(Self { username, roles, expires, accepted_until, proof: Proof::None, user_header, role_header })
     }
 
     /// Bytes on the heap, behind an `Arc`. What the allocator adds counts: names are so short that it is more than they are.
@@ -48,7 +71,7 @@ impl Caller {
         /// A block's own head, the counts of an `Arc`, and rounding up.
         const BLOCK: usize = 32;
         let roles = self.roles.iter().count();
-        let client = self.verified.as_ref().map_or(0, |verified| verified.client_id.len());
+        let client = self.proof.verified().map_or(0, |verified| verified.client_id.len());
         let texts = 2 * (self.user_header.len() + self.role_header.len()) + client;
         // Itself, the username, the list of roles and each of them, the client's id, two header values.
         size_of::<Self>() + texts + roles * size_of::<Role>() + (6 + roles) * BLOCK
@@ -66,10 +89,13 @@ impl Caller {
         &self.roles
     }
 
-    /// The session of the token; `None` for somebody who is only supposed to have one.
+    /// The session of the token. An API key has none, and neither has somebody who is only supposed to have a token.
     #[must_use]
     pub fn session(&self) -> Option<SessionId> {
-        self.verified.as_ref().map(|verified| verified.session)
+        match &self.proof {
+            Proof::Token(verified) => Some(verified.session),
+            Proof::ApiKey(_) | Proof::None => None,
+        }
     }
 
     /// When the token expires.
@@ -87,7 +113,7 @@ impl Caller {
     /// Whether the token was revoked.
     #[must_use]
     pub fn is_refused_by(&self, revocations: &Revocations) -> bool {
-        self.verified.as_ref().is_none_or(|it| revocations.refuses(it))
+        self.proof.verified().is_none_or(|it| revocations.refuses(it))
     }
 
     /// What is to be said to whoever has a token that has ended.
@@ -128,45 +154,86 @@ pub struct Authenticator<'a> {
     pub cache: &'a TokenCache,
     /// What the cache does, if somebody counts.
     pub counters: Option<&'a TokenCounters>,
+    /// How API keys are checked; `None` if none is taken. Then the header of one is nothing special, and nothing of it is looked at.
+    pub api_keys: Option<ApiKeyRules<'a>>,
+}
+
+/// How API keys are checked.
+#[derive(Clone, Copy, Debug)]
+pub struct ApiKeyRules<'a> {
+    /// Those that are good.
+    pub keys: &'a ApiKeys,
+    /// How long a worker may remember one. Not longer than revocations are: by one it hears of a change.
+    pub remembered: Duration,
 }
 
 impl Authenticator<'_> {
-    /// The caller behind the bearer token of a request. Revocation is checked after the cache, on every request.
+    /// The caller behind the bearer token, or the API key, of a request. Revocation is checked after the cache, on every request.
     ///
     /// # Errors
     /// [`Reject::NoToken`], [`Reject::MalformedAuthorization`], [`Reject::InvalidToken`] or [`Reject::Revoked`].
     pub fn authenticate(&self, headers: &Fields, now: UnixTime) -> Result<Arc<Caller>, Reject> {
-        let token = credentials(headers)?;
+        let token = match self.api_keys {
+            None => credentials(headers)?,
+            Some(_) => any_credentials(headers)?,
+        };
         let cached = self.cached(token, now);
         if let Some(counters) = self.counters {
             if cached.is_some() { counters.hit() } else { counters.miss() }
         }
         let caller = match cached {
             Some(caller) => caller,
-            // Looking at each byte of a token costs 2,100 instructions; what the cache knows has been looked at.
-            None => self.verify(well_formed(token)?, now)?,
+            None => self.verify(token, now)?,
         };
-        if caller.is_refused_by(self.revocations) {
-            return Err(caller.refusal(TokenEnd::Revoked));
-        }
-        Ok(caller)
+        if caller.is_refused_by(self.revocations) { self.again(&caller, token, now) } else { Ok(caller) }
+    }
+
+    /// What was revoked of an API key may be only what the cache remembers of its client: the roles before, or the state.
+    #[cold]
+    fn again(&self, caller: &Caller, token: &[u8], now: UnixTime) -> Result<Arc<Caller>, Reject> {
+        let renewed = match &caller.proof {
+            Proof::ApiKey(_) => Some(self.verify(token, now)?),
+            Proof::Token(_) | Proof::None => None,
+        };
+        let passes = |caller: &Arc<Caller>| !caller.is_refused_by(self.revocations);
+        renewed.filter(passes).ok_or_else(|| caller.refusal(TokenEnd::Revoked))
     }
 
     fn cached(&self, token: &[u8], now: UnixTime) -> Option<Arc<Caller>> {
         self.cache.lock().unwrap_or_else(PoisonError::into_inner).get(token, now)
     }
 
-    fn verify(&self, token: &str, now: UnixTime) -> Result<Arc<Caller>, Reject> {
-        let verified = self.verifier.verify(token, now).map_err(Reject::InvalidToken)?;
-        let until = self.verifier.accepted_until(&verified);
-        let caller = Arc::new(Caller::new(verified, until)?);
+    fn verify(&self, token: &[u8], now: UnixTime) -> Result<Arc<Caller>, Reject> {
+        let (caller, until) = match self.api_keys {
+            Some(rules) if is_api_key(token) => rules.check(token, now)?,
+            // Looking at each byte of a token costs 2,100 instructions; what the cache knows has been looked at.
+            _ => self.check(well_formed(token)?, now)?,
+        };
+        let caller = Arc::new(caller);
         let weight = caller.weight();
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
-        cache.put(token.as_bytes(), caller.clone(), until, weight);
+        cache.put(token, caller.clone(), until, weight);
         if let Some(counters) = self.counters {
             counters.holds(cache.len(), cache.bytes());
         }
         Ok(caller)
+    }
+
+    /// Whom a token speaks for, and how long the cache may say so.
+    fn check(&self, token: &str, now: UnixTime) -> Result<(Caller, UnixTime), Reject> {
+        let verified = self.verifier.verify(token, now).map_err(Reject::InvalidToken)?;
+        let until = self.verifier.accepted_until(&verified);
+        Ok((Caller::new(Proof::Token(verified), until)?, until))
+    }
+}
+
+impl ApiKeyRules<'_> {
+    /// The same for an API key. No leeway: its end was written down by this gateway's own clock.
+    fn check(&self, key: &[u8], now: UnixTime) -> Result<(Caller, UnixTime), Reject> {
+        let verified = self.keys.find(key, now).map_err(Reject::InvalidToken)?;
+        let until = verified.expires;
+        let caller = Caller::new(Proof::ApiKey(Verified::clone(&verified)), until)?;
+        Ok((caller, until.min(now.after(self.remembered))))
     }
 }
 
@@ -177,6 +244,28 @@ impl Authenticator<'_> {
 /// [`Reject::NoToken`] or [`Reject::MalformedAuthorization`].
 pub fn bearer_token(headers: &Fields) -> Result<&str, Reject> {
     well_formed(credentials(headers)?)
+}
+
+/// The same, or the API key of `X-API-Key`. RFC 6750 §2: one method per request.
+///
+/// # Errors
+/// [`Reject::NoToken`], [`Reject::MalformedAuthorization`] or [`Reject::InvalidToken`].
+pub fn token_or_api_key(headers: &Fields) -> Result<&str, Reject> {
+    well_formed(any_credentials(headers)?)
+}
+
+fn any_credentials(headers: &Fields) -> Result<&[u8], Reject> {
+    let mut lines = headers.get_all(&API_KEY);
+    let Some(line) = lines.next() else { return credentials(headers) };
+    if lines.next().is_some() {
+        return Err(Reject::MalformedAuthorization("the request has more than one X-API-Key header"));
+    }
+    if headers.contains(&header::AUTHORIZATION) {
+        return Err(Reject::MalformedAuthorization("the request has both Authorization and X-API-Key"));
+    }
+    // A token has no business in this header, also not one that the cache knows.
+    let key = Some(line.as_bytes()).filter(|key| is_api_key(key));
+    key.ok_or(Reject::InvalidToken(TokenError::UnknownApiKey))
 }
 
 fn credentials(headers: &Fields) -> Result<&[u8], Reject> {

@@ -6,5 +6,7 @@
 mod authenticate;
 mod authorize;
 
-pub use authenticate::{Authenticator, Caller, TokenCache, bearer_token};
+pub use authenticate::{
+    API_KEY, ApiKeyRules, Authenticator, Caller, TokenCache, bearer_token, token_or_api_key,
+};
 pub use authorize::{Permit, authorize};

@@ -43,6 +43,7 @@ pub(super) enum Administration {
 pub(super) struct Opened {
     administered: Administered,
     store: Arc<dyn Store>,
+    users: Users,
     revocations: Arc<Revocations>,
 }
 
@@ -168,18 +169,19 @@ impl Opened {
         let sessions = Sessions::without_tokens(store.clone(), users.clone())
             .map_err(|error| Failure::because(&error))?;
         let lifetimes = Lifetimes::of(&config.token);
+        let clients = Arc::new(LocalClientAdmin::new(users.clone(), sessions.clone(), clock::now));
         let sessions = Arc::new(LocalSessionAdmin::new(sessions, move || lifetimes, clock::now));
         let keys = StoredKeys {
             store: store.clone(),
             settings: config.store.clone(),
             policy: KeyPolicy::from(&config.token),
         };
-        let clients = Arc::new(LocalClientAdmin::new(users.clone(), clock::now));
         let invitations = Invitations::new(store.clone(), users.clone());
         let invitations = Arc::new(LocalInvitationAdmin::new(invitations, users.clone(), clock::now));
-        let users = Arc::new(LocalUserAdmin::new(users, Hashing::Here(params), clock::now));
-        let administered = Administered { users, sessions, clients, invitations, keys: Arc::new(keys) };
-        Ok(Self { administered: administered.recorded(&recorder), store, revocations })
+        let people = Arc::new(LocalUserAdmin::new(users.clone(), Hashing::Here(params), clock::now));
+        let administered =
+            Administered { users: people, sessions, clients, invitations, keys: Arc::new(keys) };
+        Ok(Self { administered: administered.recorded(&recorder), store, users, revocations })
     }
 
     /// As the gateway would, with the keys of the store.
@@ -192,7 +194,9 @@ impl Opened {
         };
         let rules = &config.token;
         let verifier = Verifier::new(ring, &rules.issuer, &rules.audience, rules.leeway);
-        Ok(app::check_token(&verifier, &self.revocations, token))
+        self.users.restore_api_keys().map_err(|error| Failure::because(&error))?;
+        let api_keys = config.login.api_keys.then_some(&**self.users.api_keys());
+        Ok(app::check_token(&verifier, api_keys, &self.revocations, token))
     }
 }
 

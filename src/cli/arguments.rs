@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use clap::{ArgGroup, Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
@@ -9,6 +10,7 @@ use http::{HeaderName, HeaderValue, Method};
 
 use super::audit::Audit;
 use super::invite::Invite;
+use crate::config;
 use crate::id::SessionId;
 use crate::name::{Role, Username};
 
@@ -245,7 +247,12 @@ pub(super) enum User {
 /// `portcullis client`
 #[derive(Debug, Subcommand)]
 pub(super) enum Client {
-    /// Add a client, and show its secret this once
+    /// Add a client, and show its secret or API key this once
+    #[command(
+        after_help = "With its secret a client asks for tokens (client_credentials). An API key is for one that cannot: it is sent with each \
+                            request, as X-API-Key or as a bearer token, where the configuration has login.api_keys = true. A client \
+                            may have both: see `portcullis client rotate`."
+    )]
     Add {
         /// The name: its client_id, and the user that backends see
         #[arg(value_name = "NAME")]
@@ -253,6 +260,12 @@ pub(super) enum Client {
         /// A role; may be given several times
         #[arg(long = "role", value_name = "ROLE")]
         roles: Vec<Role>,
+        /// Give it an API key instead of a secret
+        #[arg(long)]
+        api_key: bool,
+        /// When the API key ends, from now: 90d if nothing is said, 365d at most
+        #[arg(long, value_name = "DURATION", requires = "api_key", value_parser = config::duration)]
+        expires: Option<Duration>,
         #[command(flatten)]
         form: Form,
     },
@@ -269,18 +282,46 @@ pub(super) enum Client {
         #[command(flatten)]
         form: Form,
     },
-    /// Make a new secret, and show it this once; the one before stays good until the next rotation
+    /// Make a new secret or API key, and show it this once; the one before stays good until the next rotation
+    #[command(
+        after_help = "What the client has is rotated. One that has only the one gets the other too with --secret or --api-key, and one that has \
+                            both needs one of these flags."
+    )]
     Rotate {
         /// The client
         #[arg(value_name = "NAME")]
         name: Username,
-        /// Only the new secret is good from now on
+        /// A new secret
+        #[arg(long, conflicts_with_all = ["api_key", "expires"])]
+        secret: bool,
+        /// A new API key
+        #[arg(long)]
+        api_key: bool,
+        /// When the new API key ends, from now: after as long as the one before had if nothing is said, 365d at most
+        #[arg(long, value_name = "DURATION", value_parser = config::duration)]
+        expires: Option<Duration>,
+        /// Only the new one is good from now on
         #[arg(long)]
         end_old: bool,
         #[command(flatten)]
         form: Form,
     },
-    /// Lock a client out; its tokens are refused from then on
+    /// Give a client exactly these roles; tokens with other roles are refused from then on
+    #[command(group(ArgGroup::new("set").required(true).args(["roles", "none"])))]
+    Roles {
+        /// The client
+        #[arg(value_name = "NAME")]
+        name: Username,
+        /// A role; may be given several times
+        #[arg(long = "role", value_name = "ROLE")]
+        roles: Vec<Role>,
+        /// Take all roles away
+        #[arg(long)]
+        none: bool,
+        #[command(flatten)]
+        form: Form,
+    },
+    /// Lock a client out; its tokens, and those of users that it has logged in, are refused from then on
     Disable {
         /// The client
         #[arg(value_name = "NAME")]
@@ -329,7 +370,7 @@ pub(super) enum Session {
         /// The session, as `session list` shows it
         #[arg(value_name = "SESSION")]
         id: Option<SessionId>,
-        /// All sessions of this user
+        /// All sessions of this user, or all tokens of this client, whose API keys go on
         #[arg(long, value_name = "NAME")]
         user: Option<Username>,
     },

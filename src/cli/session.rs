@@ -8,7 +8,7 @@ use super::failure::{Failure, Status};
 use super::{print_json, table};
 use crate::config::Config;
 use crate::id::SessionId;
-use crate::identity::SessionView;
+use crate::identity::{EndedSession, SessionView};
 use crate::name::Username;
 
 /// Columns that are left for what a client calls itself.
@@ -44,7 +44,10 @@ fn list(
     if form.json {
         print_json(out, &sessions)?;
     } else if sessions.is_empty() {
-        writeln!(err, "Nobody is logged in.")?;
+        match user {
+            Some(user) => writeln!(err, "{user} is not logged in.")?,
+            None => writeln!(err, "Nobody is logged in.")?,
+        }
     } else {
         let head = ["SESSION", "USER", "SINCE", "LAST USED", "FROM", "CLIENT"].map(str::to_owned);
         table::print(out, &std::iter::once(head).chain(sessions.iter().map(row)).collect::<Vec<_>>())?;
@@ -83,8 +86,13 @@ fn revoke(
 ) -> Result<Status, Failure> {
     let administration = Administration::open(config)?;
     if let Some(id) = id {
-        administration.sessions().end_session(id)?;
-        writeln!(out, "session {id} has ended; its tokens are refused from now on")?;
+        let meaning = match administration.sessions().end_session(id)? {
+            EndedSession::Session => "has ended; its tokens are refused from now on",
+            EndedSession::NoSession => {
+                "is none that is alive; tokens with this sid, as clients have them, are refused from now on"
+            }
+        };
+        writeln!(out, "session {id} {meaning}")?;
     }
     if let Some(user) = user {
         administration.sessions().end_sessions(user)?;

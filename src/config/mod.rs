@@ -97,10 +97,16 @@ pub fn parse(text: &str, path: &Path) -> Result<Config, Diagnostics> {
     parse_for(text, &path.display().to_string(), &Machine { base: base.to_owned(), cores })
 }
 
-/// Reads a duration as the file has it: `"15m"`. `None` when the text is something else.
-#[must_use]
-pub fn duration(text: &str) -> Option<Duration> {
-    unit::Span::parse(text).map(|span| span.0)
+/// Reads a duration as the file has it, for the command line.
+///
+/// # Errors
+/// What is expected, and what was probably meant.
+pub fn duration(text: &str) -> Result<Duration, String> {
+    let explain = |fault: reader::Fault| match fault.help {
+        Some(help) => format!("{}; {help}", fault.message),
+        None => fault.message,
+    };
+    rule::span(text).map(|span| span.0).map_err(explain)
 }
 
 /// What the file's meaning depends on besides its text.

@@ -42,13 +42,7 @@ pub(super) fn count<T: TryFrom<u64>>(range: RangeInclusive<u64>) -> impl Fn(&DeV
 pub(super) fn time(range: RangeInclusive<Duration>) -> impl Fn(&DeValue<'_>) -> Checked<Duration> {
     move |value| {
         let text = unit_text("a duration", "s", value)?;
-        let span = Span::parse(text).ok_or_else(|| Fault {
-            message: format!(
-                "expected a duration, a whole number with one of the units ms, s, m, h, d, not {}",
-                quote(text)
-            ),
-            help: Span::guess(text).map(|guess| format!("write \"{guess}\"")),
-        })?;
+        let span = span(text)?;
         if range.contains(&span.0) {
             Ok(span.0)
         } else {
@@ -56,6 +50,17 @@ pub(super) fn time(range: RangeInclusive<Duration>) -> impl Fn(&DeValue<'_>) -> 
                 .into())
         }
     }
+}
+
+/// The text of a duration.
+pub(super) fn span(text: &str) -> Checked<Span> {
+    Span::parse(text).ok_or_else(|| Fault {
+        message: format!(
+            "expected a duration, a whole number with one of the units ms, s, m, h, d, not {}",
+            quote(text)
+        ),
+        help: Span::guess(text).map(|guess| format!("write \"{guess}\"")),
+    })
 }
 
 /// A number of bytes in a range.

@@ -140,6 +140,7 @@ pub(super) fn login(mut fields: Fields<'_, '_, '_>, cores: usize) -> Login {
         argon2_lanes: lanes.value,
         permits: if permits == 0 { (cores / 2).max(1) } else { permits },
         queue: fields.or("queue", count(0..=100_000), 64),
+        api_keys: fields.or("api_keys", flag, false),
         throttle: throttle(&mut fields),
     };
     check_memory(&mut fields, &memory, &lanes);

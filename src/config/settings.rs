@@ -192,6 +192,8 @@ pub struct Login {
     pub permits: usize,
     /// Logins that may wait for a permit; one more is answered 503.
     pub queue: usize,
+    /// Whether programs may send an API key in place of a token.
+    pub api_keys: bool,
     /// What slows guessing down.
     pub throttle: Throttle,
 }

@@ -111,6 +111,7 @@ fn login(f: &mut Formatter<'_>, it: &Login) -> fmt::Result {
     writeln!(f, "lanes = {}", it.argon2_lanes)?;
     writeln!(f, "permits = {}", it.permits)?;
     writeln!(f, "queue = {}", it.queue)?;
+    writeln!(f, "api_keys = {}", it.api_keys)?;
     writeln!(f, "quick_tries = {}", it.throttle.quick_tries)?;
     writeln!(f, "address_quick_tries = {}", it.throttle.address_quick_tries)?;
     writeln!(f, "first_delay = {}", text(&Span(it.throttle.first_delay)))?;

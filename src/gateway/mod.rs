@@ -99,6 +99,7 @@ async fn serve(
                 revocations: worker.revocations(),
                 cache: worker.tokens(),
                 counters: view.recorder().map(|recorder| recorder.worker().tokens()),
+                api_keys: snapshot.config.login.api_keys.then(|| worker.api_key_rules(snapshot)),
             };
             exchange.note_authentication();
             let caller = authenticator.authenticate(inbound.headers(), arrival.time)?;

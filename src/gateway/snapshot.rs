@@ -16,7 +16,7 @@ use crate::oauth::Provider;
 use crate::observe::metrics::Series;
 use crate::proxy::HeaderPolicy;
 use crate::route::Table;
-use crate::token::{Revocations, Verifier};
+use crate::token::{ApiKeys, Revocations, Verifier};
 
 /// Everything that a request is decided by. Immutable.
 pub struct Snapshot {
@@ -61,7 +61,7 @@ impl Snapshot {
         buckets: Arc<Buckets>,
         instance: &str,
     ) -> Self {
-        let headers = Arc::new(HeaderPolicy::new(&config.identity_headers, instance));
+        let headers = Arc::new(HeaderPolicy::of(&config, instance));
         let policy = headers.clone();
         Self {
             limits: Limits::new(&config.server),
@@ -101,11 +101,13 @@ impl Snapshot {
     }
 }
 
-/// What all workers share: the snapshot, and the revocations, which change too often to be part of it.
+/// What all workers share: the snapshot, and what changes too often to be part of it.
 #[derive(Debug)]
 pub struct Shared {
     /// The newest snapshot.
     pub snapshot: ArcSwap<Snapshot>,
     /// What was revoked. A request that begins after a revocation was acknowledged sees it.
     pub revocations: Arc<Revocations>,
+    /// The API keys, which change apart from it, too.
+    pub api_keys: Arc<ApiKeys>,
 }

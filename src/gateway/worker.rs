@@ -9,7 +9,7 @@ use arc_swap::{ArcSwap, Cache};
 
 use super::snapshot::{Shared, Snapshot};
 use super::streams::Streams;
-use crate::auth::TokenCache;
+use crate::auth::{ApiKeyRules, TokenCache};
 use crate::clock::UnixTime;
 use crate::id::{NoRandomness, fill_random};
 use crate::inbound::IdSource;
@@ -143,8 +143,9 @@ impl Worker {
         let size = snapshot.token_cache_size();
         if snapshot.verifier.identity() != old.snapshot.verifier.identity()
             || size != old.snapshot.token_cache_size()
+            || snapshot.config.login.api_keys != old.snapshot.config.login.api_keys
         {
-            // Tokens in the cache were verified by other keys and rules.
+            // What is in the cache was verified by other keys and rules.
             *self.tokens.lock().unwrap_or_else(PoisonError::into_inner) = token::Cache::new(size);
             if let Some(seat) = &self.seat {
                 seat.counters().tokens().holds(0, 0);
@@ -192,6 +193,12 @@ impl Worker {
     #[must_use]
     pub fn revocations(&self) -> &Revocations {
         &self.shared.revocations
+    }
+
+    /// How API keys are checked, where they are taken.
+    pub(super) fn api_key_rules(&self, snapshot: &Snapshot) -> ApiKeyRules<'_> {
+        // Revocations are remembered for longer than this.
+        ApiKeyRules { keys: &self.shared.api_keys, remembered: snapshot.config.token.access_ttl }
     }
 
     /// Where request ids come from.

@@ -125,10 +125,13 @@ pub enum AdminError {
         similar: Option<String>,
     },
     /// The name is taken.
-    #[error("there is already a user \"{username}\" (usernames compare without regard to case)")]
+    #[error("{}", taken(username, *is_client))]
     Exists {
         /// Whose it is, as it is written there.
         username: Username,
+        /// Whether that is a client: clients and users share their names.
+        #[serde(default)]
+        is_client: bool,
     },
     /// The request cannot be granted as it is.
     #[error("{reason}")]
@@ -152,6 +155,15 @@ pub enum AdminError {
 
 fn hint(similar: Option<&str>) -> String {
     similar.map_or_else(String::new, |name| format!("; did you mean \"{name}\"?"))
+}
+
+fn taken(username: &Username, is_client: bool) -> String {
+    if is_client {
+        return format!(
+            "there is already a client \"{username}\", and users and clients share their names: see `portcullis client --help`"
+        );
+    }
+    format!("there is already a user \"{username}\" (usernames compare without regard to case)")
 }
 
 /// Where new passwords are hashed.
@@ -218,7 +230,10 @@ pub(super) fn explain(users: &Users, error: UserError) -> AdminError {
         UserError::NotFound(username) => {
             AdminError::NotFound { similar: users.similar_name(&username), username }
         }
-        UserError::Exists(username) => AdminError::Exists { username },
+        UserError::Exists(username) => {
+            let owner = users.find(username.as_str()).ok().flatten();
+            AdminError::Exists { username, is_client: owner.is_some_and(|owner| owner.program.is_some()) }
+        }
         UserError::Contended(username) => AdminError::Busy {
             reason: format!("user \"{username}\" is being changed by others all the time"),
         },
@@ -232,7 +247,7 @@ impl UserAdmin for LocalUserAdmin {
     fn add(&self, username: &Username, roles: Roles, password: Secret) -> Result<UserView, AdminError> {
         // Asked first, so that nobody waits for a hash, or is told about the password, where the name is the trouble.
         if let Ok(Some(user)) = self.users.find(username.as_str()) {
-            return Err(AdminError::Exists { username: user.username });
+            return Err(self.explain(UserError::Exists(user.username)));
         }
         let hash = self.hash(username, password)?;
         self.view(self.users.add(username, roles, hash, (self.clock)()))

@@ -51,12 +51,12 @@ impl Recorder {
     }
 
     /// The same for what ends sessions: it is done in any case. See [`crate::observe::audit`].
-    fn record_end(
+    fn record_end<T>(
         &self,
         what: &Event,
-        work: impl FnOnce() -> Result<(), AdminError>,
-    ) -> Result<(), AdminError> {
-        self.finish(what, |()| None, work(), |event| self.audit.record_or_keep(event))
+        work: impl FnOnce() -> Result<T, AdminError>,
+    ) -> Result<T, AdminError> {
+        self.finish(what, |_| None, work(), |event| self.audit.record_or_keep(event))
     }
 
     fn finish<T>(

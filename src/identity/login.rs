@@ -4,8 +4,6 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use tracing::field::display;
-
 use super::hashing::{HashPool, PoolError, Verdict};
 use super::password::{self, MAX_PASSWORD_BYTES, PasswordHash};
 use super::throttle::{Attempt, Claim, Credential, Throttle, Throttled};
@@ -135,16 +133,7 @@ impl Login {
     /// Counts the login, before the store is read or a hash computed for it.
     fn begin(&self, username: &str, client: ClientIp, now: Instant) -> Result<Attempt<'_>, Throttled> {
         let claim = Claim { credential: Credential::Password, client, name: Some(username) };
-        let begun = self.throttle.begin(&claim, now);
-        if let Err(throttled) = &begun
-            && throttled.is_first
-        {
-            let wait = throttled.wait.as_secs_f64();
-            // What cannot be a name may be a password in the wrong field.
-            let user = Username::new(username).ok().map(display);
-            tracing::warn!(client.addr = %client, user, wait, "logins are throttled: too many have failed");
-        }
-        begun
+        self.throttle.admit(&claim, now)
     }
 
     async fn attempt(

@@ -22,7 +22,10 @@ mod works;
 
 pub use admin::{AdminError, Hashing, LocalUserAdmin, UserAdmin, UserView};
 pub use audited::{Administered, Recorder};
-pub use clients::{ClientAdmin, ClientView, Clients, LocalClientAdmin, NewSecret, Program};
+pub use clients::{
+    ApiKey, ApiKeyView, ClientAdmin, ClientCredential, ClientView, Clients, LocalClientAdmin, NewSecret,
+    Program, Shown,
+};
 pub use hashing::{HashPool, PoolError, Verdict};
 pub use import::{FileFormat, IfExists, ImportRules, ImportedUser, Line, LineError, Lines, Outcome};
 pub use invitations::{
@@ -38,8 +41,8 @@ pub use password::{
 pub use registration::{Accepted, Newcomer, Registration, RegistrationError};
 pub use revoked::Revoked;
 pub use sessions::{
-    Begun, Lifetimes, LocalSessionAdmin, NO_CLIENT, Origin, RefreshError, Refreshed, Session, SessionAdmin,
-    SessionError, SessionView, Sessions,
+    Begun, EndedSession, Lifetimes, LocalSessionAdmin, NO_CLIENT, Origin, RefreshError, Refreshed, Session,
+    SessionAdmin, SessionError, SessionView, Sessions,
 };
 pub use throttle::{Attempt, Claim, Credential, Throttle, Throttled};
 pub use users::{Registered, User, UserError, Users};

@@ -135,14 +135,29 @@ impl Revoked {
     /// whether the change is on the disk; `happened` tells whether who reads the store sees it, for then requests shall too.
     pub(super) fn commit(
         &self,
+        batch: Batch,
+        floors: &[(RevocationId, Floor)],
+        happened: impl Fn(&(RevocationId, Floor)) -> bool,
+    ) -> Result<(), StoreError> {
+        self.commit_then(batch, floors, happened, || {})
+    }
+
+    /// The same, and does `then` between the two, when what was changed may be on the disk: what is to take the place of what is
+    /// revoked is there before.
+    pub(super) fn commit_then(
+        &self,
         mut batch: Batch,
         floors: &[(RevocationId, Floor)],
         happened: impl Fn(&(RevocationId, Floor)) -> bool,
+        then: impl FnOnce(),
     ) -> Result<(), StoreError> {
         for (id, floor) in floors {
             batch = batch.put(Table::Revocations, id.as_bytes().as_slice(), record::to_bytes(floor)?);
         }
         let outcome = self.store.commit(batch);
+        if matches!(&outcome, Ok(()) | Err(StoreError::Failed { .. })) {
+            then();
+        }
         for revoked in floors {
             let announce = match &outcome {
                 Ok(()) => true,

@@ -1,9 +1,9 @@
 //! Slows the guessing of credentials down, and locks nobody out.
 //!
-//! A try is counted before anything is verified, so that a thousand tries at once are a thousand tries. It counts for its address, and
-//! for the pair of its address and the name that it claims; never for the name alone, or anybody could keep its owner out. Both have a
-//! number of quick tries; then each try doubles the wait for the next one, up to a bound. One try is forgotten in as much time as the
-//! longest wait, so in the long run there is one for each such wait, whatever the pattern.
+//! A try is counted before anybody learns what came of it, and a password before it is verified, so that a thousand tries at once are a
+//! thousand tries. It counts for its address, and for the pair of its address and the name that it claims; never for the name alone, or
+//! anybody could keep its owner out. Both have a number of quick tries; then each try doubles the wait for the next one, up to a bound.
+//! One try is forgotten in as much time as the longest wait, so in the long run there is one for each such wait, whatever the pattern.
 //!
 //! A try that succeeds clears its pair. Of the address it only takes itself back: with one account of his own, somebody could clear
 //! what he has guessed at others. A try that is refused is not counted, and makes no wait longer.
@@ -14,6 +14,8 @@
 use std::net::IpAddr;
 use std::sync::{Mutex, PoisonError};
 use std::time::{Duration, Instant};
+
+use tracing::field::display;
 
 use crate::config;
 use crate::limit::{Fading, Table};
@@ -29,6 +31,8 @@ pub enum Credential {
     Invitation,
     /// No credential, but a name that a stranger asks for. Here a try counts whether or not it succeeds.
     Registration,
+    /// A client's secret. RFC 6749 §2.3.1 wants that, though nobody guesses the 256 bits of ours.
+    ClientSecret,
 }
 
 impl Credential {
@@ -39,6 +43,7 @@ impl Credential {
             Self::Password => "password",
             Self::Invitation => "invitation",
             Self::Registration => "registration",
+            Self::ClientSecret => "client secret",
         }
     }
 }
@@ -140,6 +145,23 @@ impl Throttle {
                 Err(throttled)
             }
         }
+    }
+
+    /// The same, and logs the first try that is refused.
+    ///
+    /// # Errors
+    /// [`Throttled`]: it must not be made.
+    pub fn admit(&self, claim: &Claim<'_>, now: Instant) -> Result<Attempt<'_>, Throttled> {
+        let begun = self.begin(claim, now);
+        if let Err(throttled) = &begun
+            && throttled.is_first
+        {
+            let (credential, wait) = (claim.credential.name(), throttled.wait.as_secs_f64());
+            // What cannot be a name may be a password in the wrong field.
+            let user = claim.name.and_then(|name| Username::new(name).ok()).map(display);
+            tracing::warn!(client.addr = %claim.client, user, credential, wait, "logins are throttled: too many have failed");
+        }
+        begun
     }
 
     fn settings(&self) -> config::Throttle {

@@ -1,5 +1,7 @@
 //! Which client asks (RFC 6749 §2.3): `client_secret_basic` or `client_secret_post`, one of them.
 
+use std::time::Instant;
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use http::header;
@@ -11,7 +13,7 @@ use super::form::{self, Parameters};
 use super::recorded::{origin, record};
 use super::request::internal;
 use crate::clock;
-use crate::identity::User;
+use crate::identity::{Claim, Credential, Throttle, Throttled, User, UserError};
 use crate::inbound::Inbound;
 use crate::message::Fields;
 use crate::observe::audit::{Action, Actor, Event};
@@ -27,7 +29,8 @@ struct Credentials {
 /// The client that asks; `None` for one that is not registered, which does not have to say who it is.
 ///
 /// # Errors
-/// [`OAuthError::InvalidClient`] if it is not the one that it says, [`OAuthError::InvalidRequest`] if it says it in two ways.
+/// [`OAuthError::InvalidClient`] if it is not the one that it says, [`OAuthError::InvalidRequest`] if it says it in two ways,
+/// [`OAuthError::Throttled`] if there were too many tries.
 pub(super) async fn client(
     inbound: &Inbound,
     parameters: &Parameters,
@@ -36,14 +39,40 @@ pub(super) async fn client(
     let Some(Credentials { client_id, secret, by }) = credentials(inbound.headers(), parameters)? else {
         return unproven(parameters, provider).await;
     };
-    let clients = provider.clients.clone();
-    let check = move |_: &_| clients.authenticate(client_id.expose(), &secret);
-    let client = provider.with_sessions(check).await?.map_err(|error| internal(&error))?;
-    if client.is_none() {
-        let event = Event::refused(Action::ClientLogin, "bad_credentials", clock::now());
-        record(provider, event.by(Actor::Anonymous).from(origin(inbound))).await?;
+    let (clients, login) = (provider.clients.clone(), provider.login.clone());
+    let (address, now) = (inbound.client(), clock::monotonic());
+    let check = move |_: &_| {
+        let found = clients.authenticate(client_id.expose(), &secret)?;
+        let name = Some(client_id.expose());
+        let claim = Claim { credential: Credential::ClientSecret, client: address, name };
+        Ok::<_, UserError>(counted(login.throttle(), &claim, found, now))
+    };
+    let (reason, error) = match provider.with_sessions(check).await?.map_err(|error| internal(&error))? {
+        Ok(Some(client)) => return Ok(Some(client)),
+        Ok(None) => ("bad_credentials", OAuthError::InvalidClient(by)),
+        Err(throttled) => ("throttled", OAuthError::Throttled(throttled.wait)),
+    };
+    let event = Event::refused(Action::ClientLogin, reason, clock::now());
+    record(provider, event.by(Actor::Anonymous).from(origin(inbound))).await?;
+    Err(error)
+}
+
+/// Counts a try whose outcome is `found`, which nobody learns if there were too many: a right secret has to wait then, too. A
+/// password is counted before it is verified, since that takes long. Here both are done at once, so that a client that logs in many
+/// times at the same moment does not have to wait for itself.
+fn counted(
+    throttle: &Throttle,
+    claim: &Claim<'_>,
+    found: Option<User>,
+    now: Instant,
+) -> Result<Option<User>, Throttled> {
+    let attempt = throttle.admit(claim, now)?;
+    match &found {
+        Some(_) => attempt.succeed(),
+        // It stays counted.
+        None => drop(attempt),
     }
-    client.map(Some).ok_or(OAuthError::InvalidClient(by))
+    Ok(found)
 }
 
 /// RFC 6749 §3.2.1: a client that has a secret has to show it. The `client_id` of any other proves nothing and does no harm.
@@ -86,13 +115,15 @@ fn credentials(headers: &Fields, parameters: &Parameters) -> Result<Option<Crede
     }
 }
 
-/// Both halves are encoded like a form's (RFC 6749 §2.3.1).
+/// Both halves are encoded like a form's (RFC 6749 §2.3.1), but many libraries leave that out. No name has a space in it, so one can
+/// only have been a `+` that was not encoded. What else names and secrets are made of is the same in both forms.
 fn decode(basic: &[u8]) -> Option<Credentials> {
     let text = Zeroizing::new(STANDARD.decode(basic.trim_ascii()).ok()?);
     let colon = text.iter().position(|byte| *byte == b':')?;
     let (client_id, secret) = (text.get(..colon)?, text.get(colon + 1..)?);
+    let client_id = form::decode(client_id).ok()?;
     Some(Credentials {
-        client_id: form::decode(client_id).ok()?,
+        client_id: Secret::new(client_id.expose().replace(' ', "+")),
         secret: form::decode(secret).ok()?,
         by: ClientAuth::Header,
     })

@@ -33,6 +33,9 @@ pub enum OAuthError {
     /// `grant_type` is none that is offered.
     #[error("this grant type is not supported")]
     UnsupportedGrantType,
+    /// A token of this kind is not revoked here (RFC 7009 §2.2.1).
+    #[error("an API key is not revoked here, but by whoever administers its client")]
+    UnsupportedTokenType,
     /// The scope is malformed, or more than the client may have.
     #[error("the scope is malformed or more than may be granted")]
     InvalidScope,
@@ -84,6 +87,7 @@ impl OAuthError {
             Self::InvalidGrant | Self::InvalidRefreshToken | Self::BadInvitation => "invalid_grant",
             Self::UnauthorizedClient => "unauthorized_client",
             Self::UnsupportedGrantType => "unsupported_grant_type",
+            Self::UnsupportedTokenType => "unsupported_token_type",
             Self::InvalidScope => "invalid_scope",
             Self::Throttled(_) | Self::Busy(_) | Self::Full => "temporarily_unavailable",
             Self::Failed => "server_error",
@@ -101,6 +105,7 @@ impl OAuthError {
             | Self::BadInvitation
             | Self::UnauthorizedClient
             | Self::UnsupportedGrantType
+            | Self::UnsupportedTokenType
             | Self::InvalidScope => StatusCode::BAD_REQUEST,
             // RFC 6585 §4.
             Self::Throttled(_) => StatusCode::TOO_MANY_REQUESTS,
@@ -144,6 +149,7 @@ impl OAuthError {
             | Self::BadInvitation
             | Self::UnauthorizedClient
             | Self::UnsupportedGrantType
+            | Self::UnsupportedTokenType
             | Self::InvalidScope
             | Self::Failed => response,
         }
@@ -192,6 +198,7 @@ mod tests {
             (OAuthError::BadInvitation, 400, "invalid_grant"),
             (OAuthError::UnauthorizedClient, 400, "unauthorized_client"),
             (OAuthError::UnsupportedGrantType, 400, "unsupported_grant_type"),
+            (OAuthError::UnsupportedTokenType, 400, "unsupported_token_type"),
             (OAuthError::InvalidScope, 400, "invalid_scope"),
             (OAuthError::Throttled(Duration::ZERO), 429, "temporarily_unavailable"),
             (OAuthError::Busy(Duration::ZERO), 503, "temporarily_unavailable"),

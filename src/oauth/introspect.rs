@@ -98,8 +98,7 @@ async fn refresh(
     now: UnixTime,
 ) -> Result<Option<String>, OAuthError> {
     let lifetimes = provider.lifetimes;
-    let find =
-        move |sessions: &Sessions| sessions.of_newest(&token, client.username.as_str(), &lifetimes, now);
+    let find = move |sessions: &Sessions| sessions.of_newest(&token, &client, &lifetimes, now);
     let found = provider.with_sessions(find).await?.map_err(|error| internal(&error))?;
     Ok(found.and_then(|(session, user)| {
         let Session { client_id, created, .. } = &session;

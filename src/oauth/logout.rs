@@ -18,15 +18,14 @@ use crate::reject::Reject;
 /// log cannot be written.
 ///
 /// # Errors
-/// [`Reject::Unavailable`] when that could not be written down; the session then goes on.
+/// [`Reject::NoSession`] for an API key, [`Reject::Unavailable`] when that could not be written down; the session then goes on.
 pub async fn logout(
     permit: Permit<'_>,
     inbound: &Inbound,
     provider: &Provider,
 ) -> Result<Response<ResponseBody>, Reject> {
-    let caller = permit.caller().and_then(|caller| Some((caller, caller.session()?)));
-    let (caller, session) =
-        caller.ok_or_else(|| Reject::Internal("a logout without a session".to_owned()))?;
+    let caller = permit.caller().ok_or_else(|| Reject::Internal("a logout of nobody".to_owned()))?;
+    let session = caller.session().ok_or(Reject::NoSession)?;
     let name = caller.username().clone();
     let event =
         Event::success(Action::Logout, clock::now()).by(Actor::User(name)).on(Target::Session(session));

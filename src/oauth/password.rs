@@ -22,15 +22,15 @@ use crate::reject::Reject;
 /// Changes the caller's password.
 ///
 /// # Errors
-/// [`Reject`] with status 400, 408 or 413 when the body cannot be read.
+/// [`Reject::NoSession`] for an API key; [`Reject`] with status 400, 408 or 413 when the body cannot be read.
 pub async fn password(
     permit: Permit<'_>,
     inbound: &Inbound,
     body: RequestBody,
     provider: &Provider,
 ) -> Result<Response<ResponseBody>, Reject> {
-    let caller = permit.caller().and_then(|caller| Some((caller, caller.session()?)));
-    let (caller, session) = caller.ok_or_else(|| Reject::Internal("a password of nobody".to_owned()))?;
+    let caller = permit.caller().ok_or_else(|| Reject::Internal("a password of nobody".to_owned()))?;
+    let session = caller.session().ok_or(Reject::NoSession)?;
     let changed = async {
         let parameters = parameters(inbound, body).await?;
         Ok::<_, Refusal>(change(caller, session, &parameters, &recorded::origin(inbound), provider).await?)

@@ -1,7 +1,7 @@
 //! What the token service does, with its audit records. Nobody learns what came of something before it is recorded.
 
 use super::Provider;
-use super::error::OAuthError;
+use super::error::{ClientAuth, OAuthError};
 use super::request::{RETRY_AFTER, internal};
 use crate::clock;
 use crate::id::SessionId;
@@ -85,13 +85,13 @@ pub(super) async fn ended_and_recorded<T: Send + 'static>(
 pub(super) async fn begin_session(
     provider: &Provider,
     user: User,
-    client_id: String,
+    client: Option<User>,
     from: identity::Origin,
     origin: Origin,
 ) -> Result<(User, Session, Secret), OAuthError> {
     let lifetimes = provider.lifetimes;
     let begin = move |sessions: &Sessions| {
-        let begun = sessions.begin(&user, &client_id, from, &lifetimes, clock::now())?;
+        let begun = sessions.begin(&user, client.as_ref(), from, &lifetimes, clock::now())?;
         Ok::<_, identity::SessionError>((user, begun))
     };
     let event = move |begun: &Result<(User, Begun), _>| {
@@ -99,7 +99,10 @@ pub(super) async fn begin_session(
         let event = about(Event::success(Action::Login, clock::now()), user).session(begun.session.id);
         Some(Event { detail: gave_way(user, &begun.gone), ..event.from(origin) })
     };
-    let (user, begun) = done_and_recorded(provider, begin, event).await?.map_err(|error| internal(&error))?;
+    let (user, begun) = done_and_recorded(provider, begin, event).await?.map_err(|error| match error {
+        identity::SessionError::ClientEnded => OAuthError::InvalidClient(ClientAuth::Header),
+        error => internal(&error),
+    })?;
     Ok((user, begun.session, begun.token))
 }
 

@@ -17,7 +17,7 @@ use crate::message::Response;
 use crate::observe::audit::{Action, Actor, Event, Target};
 use crate::reject::Reject;
 use crate::secret::Secret;
-use crate::token::Verifier;
+use crate::token::{Verifier, is_api_key};
 
 /// Ends what the token stands for: a refresh token its whole session, an access token itself. Whoever holds a token may do that.
 /// An unknown token is one that does not pass any more, so the answer is the same (RFC 7009 §2.2).
@@ -44,6 +44,10 @@ async fn revoked(
     let client = client_auth::client(inbound, &parameters, provider).await?;
     // The hint says where to look first. We see by the token itself what it is.
     let (token, now) = (parameters.required("token")?.clone(), clock::now());
+    if is_api_key(token.expose().as_bytes()) {
+        // It would go on, which 200 must not hide.
+        return Err(OAuthError::UnsupportedTokenType.into());
+    }
     let access = verifier.verify_to_end(token.expose(), now).ok();
     let actor = client.as_ref().map_or(Actor::Anonymous, |client| Actor::Client(client.username.to_string()));
     let end = move |sessions: &Sessions| match access {
@@ -89,7 +93,7 @@ fn end_session(
     now: UnixTime,
 ) -> Result<Ended, SessionError> {
     let Some(session) = sessions.of_refresh_token(token, now)? else { return Ok(Ended::Nothing) };
-    if !may_end(&session.client_id, client) {
+    if !session.is_of(None) && !session.is_of(client) {
         return Ok(Ended::NotTheirs);
     }
     sessions.end(session.id, now)?;

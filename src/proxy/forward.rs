@@ -142,6 +142,7 @@ fn sketch(
             target: path.path_and_query().as_str(),
             caller: permit.caller().map(AsRef::as_ref),
             authorization: authorization(permit, inbound.headers()),
+            api_key: api_key(permit),
             framing,
             expects,
             connection,
@@ -178,6 +179,11 @@ fn authorization(permit: &Permit<'_>, headers: &Fields) -> Authorization {
     } else {
         Authorization::Forwarded
     }
+}
+
+/// DESIGN §9.4, where API keys are taken: nobody else has a use for the header, on public routes neither.
+fn api_key(permit: &Permit<'_>) -> Authorization {
+    if permit.route().forward_authorization { Authorization::Forwarded } else { Authorization::Withheld }
 }
 
 /// Whose fault it is that the exchange broke: a request body that failed takes the upstream connection with it.

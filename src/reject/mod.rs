@@ -94,6 +94,9 @@ pub enum Reject {
         /// The roles of the route, as the `scope` of RFC 6750 §3.
         wanted: String,
     },
+    /// A caller with an API key asks for what only somebody with a session can have.
+    #[error("an API key has no session")]
+    NoSession,
     /// No route, and the caller is allowed to know.
     #[error("no route matches")]
     NoRoute,
@@ -168,7 +171,7 @@ impl Reject {
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyStalled => StatusCode::REQUEST_TIMEOUT,
             Self::NoToken | Self::InvalidToken(_) | Self::Revoked(_) => StatusCode::UNAUTHORIZED,
-            Self::MissingRole { .. } => StatusCode::FORBIDDEN,
+            Self::MissingRole { .. } | Self::NoSession => StatusCode::FORBIDDEN,
             Self::NoRoute => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             // RFC 6585 §4.
@@ -212,6 +215,7 @@ impl Reject {
             Self::MalformedAuthorization(_) => "malformed_authorization",
             Self::InvalidToken(_) | Self::Revoked(_) => "invalid_token",
             Self::MissingRole { .. } => "missing_role",
+            Self::NoSession => "no_session",
             Self::NoRoute => "no_route",
             Self::MethodNotAllowed(_) => "method_not_allowed",
             Self::TooManyRequests { .. } => "too_many_requests",
@@ -253,6 +257,7 @@ impl Reject {
                 "the token is invalid, expired or revoked: log in again".into()
             }
             Self::MissingRole { .. } => "the caller has none of the roles that this needs".into(),
+            Self::NoSession => "an API key has no session: this is for those who have logged in".into(),
             Self::NoRoute => "nothing is configured at this address".into(),
             Self::MethodNotAllowed(_) => "this address does not take this method".into(),
             Self::TooManyRequests { .. } => "too many requests: slow down".into(),

@@ -29,6 +29,8 @@ pub enum Table {
     Sessions = 5,
     /// `UserId` → the invitation to choose a password.
     Invitations = 10,
+    /// SHA-256 of an API key → `UserId` of its client.
+    ApiKeys = 11,
     /// `UserId` and `SessionId` in one → nothing: the sessions of each user.
     UserSessions = 12,
 }

@@ -1,8 +1,10 @@
 //! Signing keys, access tokens and their verification. Knows no store and no HTTP.
 //!
 //! An access token is a JWT by RFC 9068. [`Issuer`] makes them, [`Verifier`] checks them against a [`KeyRing`], each
-//! worker keeps the verified ones in a [`Cache`], and [`Revocations`] says which of them no longer count.
+//! worker keeps the verified ones in a [`Cache`], and [`Revocations`] says which of them no longer count. [`ApiKeys`] knows what programs may
+//! send in a token's place.
 
+mod api_keys;
 mod cache;
 mod der;
 mod issue;
@@ -14,6 +16,7 @@ mod revocations;
 mod ring;
 mod verify;
 
+pub use api_keys::{ApiKeyDigest, ApiKeys, is_api_key, new_api_key};
 pub use cache::Cache;
 pub use issue::{IssueError, Issued, Issuer, Subject};
 pub use json::Fault;

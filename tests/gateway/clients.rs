@@ -224,3 +224,75 @@ fn rfc_7662_nobody_asks_without_being_a_client() {
     assert_invalid_client(&gateway.send(&request.clone().bearer(&token)), true);
     assert_invalid_client(&gateway.send(&request.basic("alice", &password_of("alice"))), true);
 }
+
+/// RFC 6749 §2.3.1 wants names and secrets form-encoded in Basic, and many libraries leave that out.
+#[test]
+fn rfc_6749_2_3_1_names_are_understood_encoded_and_raw() {
+    let gateway = Gateway::start(ROUTES);
+    let client = add(&gateway, "ci+deploy@example.org", &["reader"]);
+    for id in ["ci+deploy@example.org", "ci%2Bdeploy%40example.org", "ci%2bdeploy@example.org"] {
+        access(&gateway.send(&grant(&Client { id: id.to_owned(), secret: client.secret.clone() })));
+    }
+    for id in ["ci++deploy@example.org", "cideploy@example.org", "ci%252Bdeploy@example.org"] {
+        let other = Client { id: id.to_owned(), secret: client.secret.clone() };
+        assert_invalid_client(&gateway.send(&grant(&other)), true);
+    }
+}
+
+/// The tokens of a user who has logged in by way of a client.
+#[track_caller]
+fn login_by(gateway: &Gateway, client: &Client) -> (String, String) {
+    let login = [("grant_type", "password"), ("username", "alice"), ("password", &*password_of("alice"))];
+    let response = gateway.send(&Request::form("/token", &login).basic(&client.id, &client.secret));
+    assert_eq!(response.status, 200, "{}", response.text());
+    let text = |member: &str| response.json()[member].as_str().unwrap().to_owned();
+    (text("access_token"), text("refresh_token"))
+}
+
+#[test]
+fn with_a_client_end_the_sessions_of_users_that_it_logged_in() {
+    let gateway = Gateway::start(ROUTES);
+    gateway.add_user("alice", "reader");
+    let direct = gateway.login("alice");
+    for command in ["disable", "remove"] {
+        let client = add(&gateway, "shop", &[]);
+        let (access, refresh) = login_by(&gateway, &client);
+        assert_eq!(gateway.get("/anyone/x", &access).status, 200);
+        gateway.cli(["client", command, "shop"]).ok();
+        assert_eq!(gateway.get("/anyone/x", &access).status, 401, "{command}");
+        // Whoever has the name and a secret of it now, the session is not theirs.
+        if command == "disable" {
+            gateway.cli(["client", "remove", "shop"]).ok();
+        }
+        let again = add(&gateway, "shop", &[]);
+        let fields = [("grant_type", "refresh_token"), ("refresh_token", &*refresh)];
+        let refused = gateway.send(&Request::form("/token", &fields).basic(&again.id, &again.secret));
+        assert_eq!((refused.status, &refused.json()["error"]), (400, &json!("invalid_grant")), "{command}");
+        gateway.cli(["client", "remove", "shop"]).ok();
+    }
+    assert_eq!(gateway.get("/anyone/x", &direct).status, 200, "other sessions go on");
+}
+
+#[test]
+fn the_command_line_tells_clients_from_users_and_their_tokens_from_sessions() {
+    let gateway = Gateway::start(ROUTES);
+    let client = add(&gateway, "shop", &[]);
+    let refused = gateway.site.cli_add_user("Shop", &[], &password_of("Shop"));
+    assert!(
+        refused.status == 1 && refused.stderr.contains("already a client \"shop\""),
+        "{}",
+        refused.stderr
+    );
+    let refused = gateway.cli(["session", "list", "--user", "shop"]);
+    assert!(refused.status == 1 && refused.stderr.contains("is a client"), "{}", refused.stderr);
+    let tokens: Vec<String> = (0..3).map(|_| access(&gateway.send(&grant(&client)))).collect();
+    let session = token::parts(&tokens[0]).claims["sid"].as_str().unwrap().to_owned();
+    for _ in ["first", "again"] {
+        let told = gateway.cli(["session", "revoke", &session]).ok().stdout;
+        assert!(told.contains("is none that is alive") && told.contains("refused from now on"), "{told}");
+        assert_eq!(gateway.get("/anyone/x", &tokens[0]).status, 401);
+    }
+    assert_eq!(gateway.get("/anyone/x", &tokens[1]).status, 200);
+    gateway.cli(["session", "revoke", "--user", "shop"]).ok();
+    assert_eq!(gateway.get("/anyone/x", &tokens[2]).status, 401);
+}

@@ -12,6 +12,7 @@
 
 mod harness;
 
+mod api_keys;
 mod audit;
 mod client_wire;
 mod clients;

@@ -125,6 +125,54 @@ fn l3_the_owner_of_a_name_logs_in_while_others_guess() {
     assert_eq!(login_from(&gateway, "192.0.2.1", "alice", &password_of("alice")), 200);
 }
 
+fn add_client(gateway: &Gateway, name: &str) -> String {
+    let new = gateway.cli(["client", "add", name, "--json"]).ok().json();
+    new["client_secret"].as_str().unwrap().to_owned()
+}
+
+/// RFC 6749 §2.3.1: wherever a client's secret is asked for, guessing it is slowed down.
+#[test]
+fn rfc_6749_2_3_1_wrong_client_secrets_are_throttled() {
+    let gateway = gateway();
+    let secret = add_client(&gateway, "shop");
+    let ask = |target: &str| Request::form(target, &[("grant_type", "client_credentials"), ("token", "x")]);
+    let targets = ["/token", "/auth/revoke", "/auth/introspect", "/token", "/auth/introspect"];
+    for target in targets {
+        let refused = gateway.send(&ask(target).basic("shop", "a guess"));
+        assert_eq!((refused.status, &refused.json()["error"]), (401, &"invalid_client".into()), "{target}");
+    }
+    for target in targets {
+        assert_throttled(&gateway.send(&ask(target).basic("shop", &secret)));
+    }
+    let fields = [("grant_type", "client_credentials"), ("client_id", "shop"), ("client_secret", &secret)];
+    assert_throttled(&gateway.send(&Request::form("/token", &fields)));
+    let record = gateway.wait_for_log(|line| line["credential"] == "client secret");
+    assert_eq!(record["user"], "shop");
+    assert_eq!(gateway.login_with("alice", &password_of("alice")).status, 200, "people are not concerned");
+}
+
+/// SECURITY L3, for programs.
+#[test]
+fn l3_a_client_logs_in_while_others_guess_and_many_times_at_once() {
+    let gateway = behind_a_proxy();
+    let secret = add_client(&gateway, "shop");
+    let form = Request::form("/token", &[("grant_type", "client_credentials")]);
+    let login =
+        |address: &str, secret: &str| form.clone().basic("shop", secret).header("x-forwarded-for", address);
+    for attacker in 0..20 {
+        let guess = |_| gateway.send(&login(&format!("198.51.100.{attacker}"), "a guess")).status;
+        assert_eq!([0; 7].map(guess), [401, 401, 401, 401, 401, 429, 429]);
+    }
+    thread::scope(|scope| {
+        let logins =
+            || (0..20).map(|_| gateway.send(&login("192.0.2.1", &secret)).status).collect::<Vec<_>>();
+        let threads: Vec<_> = (0..8).map(|_| scope.spawn(logins)).collect();
+        for thread in threads {
+            assert_eq!(thread.join().unwrap(), [200; 20]);
+        }
+    });
+}
+
 /// SECURITY L4. [CVE-2025-24806]
 #[test]
 fn l4_spellings_of_a_name_share_a_counter() {

@@ -66,7 +66,7 @@ fn action(text: &str) -> Result<Action, String> {
 
 fn since(text: &str) -> Result<Since, String> {
     const TEMPLATE: &[u8] = b"0000-00-00T00:00:00.000Z";
-    if let Some(span) = config::duration(text) {
+    if let Ok(span) = config::duration(text) {
         return Ok(Since::Ago(span));
     }
     let alike = |(byte, of): (u8, &u8)| if *of == b'0' { byte.is_ascii_digit() } else { byte == *of };

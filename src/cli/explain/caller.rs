@@ -32,7 +32,11 @@ pub(super) fn authenticate(
         let name = Username::new(SOMEBODY).map_err(|error| Failure::because(&error))?;
         return Ok(fresh(name, question.role.iter().cloned().collect(), config));
     }
-    match auth::bearer_token(headers) {
+    let credential = match config.login.api_keys {
+        true => auth::token_or_api_key(headers),
+        false => auth::bearer_token(headers),
+    };
+    match credential {
         Ok(token) => by_token(token, config),
         Err(reject) => Ok(Err(reject)),
     }

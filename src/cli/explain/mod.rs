@@ -135,7 +135,7 @@ fn pass(permit: &Permit<'_>, inbound: &Inbound, config: &Config, ids: &IdSource)
     let upstream = config.upstreams.get(index);
     let upstream =
         upstream.ok_or_else(|| Reject::Internal(format!("there is no upstream number {index}")))?;
-    let policy = HeaderPolicy::new(&config.identity_headers, "INSTANCE");
+    let policy = HeaderPolicy::of(config, "INSTANCE");
     let head = proxy::preview(permit, inbound, &policy, ids.random())?;
     Ok(Passed::upstream(upstream, &head, &config.identity_headers))
 }

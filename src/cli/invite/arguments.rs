@@ -26,12 +26,8 @@ pub(in crate::cli) struct Invite {
     #[arg(long)]
     pub(super) reset: bool,
     /// How long it is good: 12h, 3d
-    #[arg(long, value_name = "TIME", default_value = "72h", value_parser = span)]
+    #[arg(long, value_name = "TIME", default_value = "72h", value_parser = config::duration)]
     pub(super) expires: Duration,
     #[command(flatten)]
     pub(super) form: Form,
-}
-
-fn span(text: &str) -> Result<Duration, String> {
-    config::duration(text).ok_or_else(|| "write a whole number and a unit: 30m, 12h, 3d".to_owned())
 }

@@ -189,6 +189,7 @@ fn server_and_log() -> Vec<BoxedStrategy<Option<Line>>> {
         ),
         line!(login, "passes", 1..=100_u32, u32::to_string, |l: &crate::config::Login| l.argon2_passes),
         line!(login, "lanes", 1..=64_u32, u32::to_string, |l: &crate::config::Login| l.argon2_lanes),
+        line!(login, "api_keys", any::<bool>(), bool::to_string, |l: &crate::config::Login| l.api_keys),
         line!(login, "permits", 1..=1024_usize, usize::to_string, |l: &crate::config::Login| l.permits),
         line!(
             identity_headers,

@@ -126,7 +126,8 @@ fn views_and_errors_survive_the_socket() {
     for error in [
         admin.show(&name("alise")).unwrap_err(),
         admin.show(&name("zoe")).unwrap_err(),
-        AdminError::Exists { username: name("Alice") },
+        AdminError::Exists { username: name("Alice"), is_client: false },
+        AdminError::Exists { username: name("robot"), is_client: true },
         AdminError::Invalid { reason: "why".into() },
         AdminError::Busy { reason: "why".into() },
         AdminError::Unavailable { reason: "why".into() },

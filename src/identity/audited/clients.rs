@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use super::{Recorder, with_roles};
 use crate::identity::admin::AdminError;
-use crate::identity::clients::{ClientAdmin, ClientView, NewSecret};
+use crate::identity::clients::{ClientAdmin, ClientCredential, ClientView, NewSecret};
 use crate::name::{Roles, Username};
 use crate::observe::audit::{Action, Event, Target};
 
@@ -25,12 +25,18 @@ impl AuditedClients {
 }
 
 impl ClientAdmin for AuditedClients {
-    fn add_client(&self, name: &Username, roles: Roles) -> Result<NewSecret, AdminError> {
-        let what = self.event(Action::ClientAdd, name).detail(with_roles(&roles));
+    fn add_client(
+        &self,
+        name: &Username,
+        roles: Roles,
+        credential: ClientCredential,
+    ) -> Result<NewSecret, AdminError> {
+        let detail = format!("{}; {}", with_roles(&roles), named(Some(credential)));
+        let what = self.event(Action::ClientAdd, name).detail(detail);
         self.recorder.record(
             &what,
             |new: &NewSecret| Some(new.client.id),
-            || self.clients.add_client(name, roles),
+            || self.clients.add_client(name, roles, credential),
         )
     }
 
@@ -42,11 +48,22 @@ impl ClientAdmin for AuditedClients {
         self.clients.client(name)
     }
 
-    fn rotate_secret(&self, name: &Username, keeps_old: bool) -> Result<NewSecret, AdminError> {
-        let kept = if keeps_old { "the old secret stays" } else { "the old secret ends" };
-        let what = self.event(Action::ClientRotate, name).detail(kept);
-        let work = || self.clients.rotate_secret(name, keeps_old);
+    fn rotate_secret(
+        &self,
+        name: &Username,
+        credential: Option<ClientCredential>,
+        keeps_old: bool,
+    ) -> Result<NewSecret, AdminError> {
+        let kept = if keeps_old { "the old one stays" } else { "the old one ends" };
+        let what = self.event(Action::ClientRotate, name).detail(format!("{}; {kept}", named(credential)));
+        let work = || self.clients.rotate_secret(name, credential, keeps_old);
         self.recorder.record(&what, |new: &NewSecret| Some(new.client.id), work)
+    }
+
+    fn set_client_roles(&self, name: &Username, roles: Roles) -> Result<ClientView, AdminError> {
+        let what = self.event(Action::ClientRoles, name).detail(with_roles(&roles));
+        let work = || self.clients.set_client_roles(name, roles);
+        self.recorder.record(&what, |client: &ClientView| Some(client.id), work)
     }
 
     fn set_client_enabled(&self, name: &Username, enabled: bool) -> Result<ClientView, AdminError> {
@@ -59,5 +76,14 @@ impl ClientAdmin for AuditedClients {
         let id = self.clients.client(name).ok().map(|client| client.id);
         let what = self.event(Action::ClientRemove, name);
         self.recorder.record(&what, |()| id, || self.clients.remove_client(name))
+    }
+}
+
+/// What a client gets, for the record.
+fn named(credential: Option<ClientCredential>) -> &'static str {
+    match credential {
+        Some(ClientCredential::Secret) => "a secret",
+        Some(ClientCredential::ApiKey { .. }) => "an API key",
+        None => "what it had",
     }
 }

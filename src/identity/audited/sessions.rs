@@ -5,7 +5,7 @@ use std::sync::Arc;
 use super::Recorder;
 use crate::id::SessionId;
 use crate::identity::admin::AdminError;
-use crate::identity::sessions::{SessionAdmin, SessionView};
+use crate::identity::sessions::{EndedSession, SessionAdmin, SessionView};
 use crate::name::Username;
 use crate::observe::audit::{Action, Target};
 
@@ -26,7 +26,7 @@ impl SessionAdmin for AuditedSessions {
         self.sessions.sessions(of)
     }
 
-    fn end_session(&self, id: SessionId) -> Result<(), AdminError> {
+    fn end_session(&self, id: SessionId) -> Result<EndedSession, AdminError> {
         let what = self.recorder.event(Action::SessionRevoke, Target::Session(id));
         self.recorder.record_end(&what, || self.sessions.end_session(id))
     }

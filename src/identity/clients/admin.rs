@@ -2,11 +2,12 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Clients;
+use super::{ApiKey, ClientCredential, Clients, MAX_LIFETIME, MIN_LIFETIME, Program};
+use crate::causes::with_causes;
 use crate::clock::UnixTime;
 use crate::id::UserId;
 use crate::identity::admin::{AdminError, explain};
-use crate::identity::sessions::NO_CLIENT;
+use crate::identity::sessions::{NO_CLIENT, Sessions};
 use crate::identity::users::{User, UserError, Users};
 use crate::name::{Roles, Username};
 use crate::secret::Secret;
@@ -16,11 +17,16 @@ const PAGE: usize = 1000;
 
 /// Administration of clients, by the store itself or by the admin socket of a running gateway. All methods block.
 pub trait ClientAdmin {
-    /// Adds an enabled client.
+    /// Adds an enabled client, which is known by this.
     ///
     /// # Errors
     /// [`AdminError`], in particular `Exists`.
-    fn add_client(&self, name: &Username, roles: Roles) -> Result<NewSecret, AdminError>;
+    fn add_client(
+        &self,
+        name: &Username,
+        roles: Roles,
+        credential: ClientCredential,
+    ) -> Result<NewSecret, AdminError>;
 
     /// All clients, by name.
     ///
@@ -34,19 +40,30 @@ pub trait ClientAdmin {
     /// [`AdminError`], in particular `NotFound`; so do those that follow.
     fn client(&self, name: &Username) -> Result<ClientView, AdminError>;
 
-    /// Gives it another secret; the one before stays good beside it, if it may.
+    /// Gives it another secret or API key; the one before stays good beside it, if it may. `None` stands for what it has.
+    ///
+    /// # Errors
+    /// [`AdminError`], in particular `Invalid` for `None` when it has both.
+    fn rotate_secret(
+        &self,
+        name: &Username,
+        credential: Option<ClientCredential>,
+        keeps_old: bool,
+    ) -> Result<NewSecret, AdminError>;
+
+    /// Gives it exactly these roles. Ends its tokens, unless it had the same roles before; its API keys go on with the new ones.
     ///
     /// # Errors
     /// [`AdminError`].
-    fn rotate_secret(&self, name: &Username, keeps_old: bool) -> Result<NewSecret, AdminError>;
+    fn set_client_roles(&self, name: &Username, roles: Roles) -> Result<ClientView, AdminError>;
 
-    /// Lets it log in, or not.
+    /// Lets it log in, or not. Disabling it ends its tokens, and the sessions of users that it has logged in.
     ///
     /// # Errors
     /// [`AdminError`].
     fn set_client_enabled(&self, name: &Username, enabled: bool) -> Result<ClientView, AdminError>;
 
-    /// Removes it.
+    /// Removes it, with all that disabling it ends.
     ///
     /// # Errors
     /// [`AdminError`].
@@ -66,32 +83,63 @@ pub struct ClientView {
     pub enabled: bool,
     /// When each of its secrets was made, the newest first. RFC 3339, as all times here.
     pub secrets: Vec<String>,
+    /// Its API keys, the newest first.
+    #[serde(default)]
+    pub api_keys: Vec<ApiKeyView>,
     /// When it was added.
     pub created: String,
 }
 
 impl From<&User> for ClientView {
     fn from(user: &User) -> Self {
-        let secrets = user.program.iter().flat_map(super::Program::secrets);
+        let secrets = user.program.iter().flat_map(Program::secrets);
+        let api_keys = user.program.iter().flat_map(Program::api_keys);
         Self {
             client_id: user.username.clone(),
             id: user.id,
             roles: user.roles.clone(),
             enabled: user.enabled,
             secrets: secrets.map(|time| time.to_string()).collect(),
+            api_keys: api_keys.map(ApiKeyView::from).collect(),
             created: user.created.to_string(),
         }
     }
 }
 
-/// A client and its new secret, which is shown this once.
+impl From<&ApiKey> for ApiKeyView {
+    fn from(key: &ApiKey) -> Self {
+        Self { created: key.created.to_string(), expires: key.expires.to_string() }
+    }
+}
+
+/// What an administrator sees of an API key.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ApiKeyView {
+    /// When it was made.
+    pub created: String,
+    /// When it ends.
+    pub expires: String,
+}
+
+/// A client and what it is known by from now on, which is shown this once.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct NewSecret {
     /// The client.
     #[serde(flatten)]
     pub client: ClientView,
-    /// The secret.
-    pub client_secret: String,
+    /// The text.
+    #[serde(flatten)]
+    pub shown: Shown,
+}
+
+/// A text that nobody can learn again.
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Shown {
+    /// A secret of the token endpoint.
+    ClientSecret(String),
+    /// An API key.
+    ApiKey(String),
 }
 
 impl std::fmt::Debug for NewSecret {
@@ -101,8 +149,13 @@ impl std::fmt::Debug for NewSecret {
 }
 
 impl NewSecret {
-    fn new((user, secret): (User, Secret)) -> Self {
-        Self { client: ClientView::from(&user), client_secret: secret.expose().to_owned() }
+    fn new(credential: ClientCredential, (user, text): (User, Secret)) -> Self {
+        let text = text.expose().to_owned();
+        let shown = match credential {
+            ClientCredential::Secret => Shown::ClientSecret(text),
+            ClientCredential::ApiKey { .. } => Shown::ApiKey(text),
+        };
+        Self { client: ClientView::from(&user), shown }
     }
 }
 
@@ -111,14 +164,15 @@ impl NewSecret {
 pub struct LocalClientAdmin {
     users: Users,
     clients: Clients,
+    sessions: Sessions,
     clock: fn() -> UnixTime,
 }
 
 impl LocalClientAdmin {
-    /// Administers the clients among `users`.
+    /// Administers the clients among `users`, and the `sessions` of those that they have logged in.
     #[must_use]
-    pub fn new(users: Users, clock: fn() -> UnixTime) -> Self {
-        Self { clients: Clients::new(users.clone()), users, clock }
+    pub fn new(users: Users, sessions: Sessions, clock: fn() -> UnixTime) -> Self {
+        Self { clients: Clients::new(users.clone()), users, sessions, clock }
     }
 
     fn find(&self, name: &Username) -> Result<User, AdminError> {
@@ -132,12 +186,19 @@ impl LocalClientAdmin {
 }
 
 impl ClientAdmin for LocalClientAdmin {
-    fn add_client(&self, name: &Username, roles: Roles) -> Result<NewSecret, AdminError> {
+    fn add_client(
+        &self,
+        name: &Username,
+        roles: Roles,
+        credential: ClientCredential,
+    ) -> Result<NewSecret, AdminError> {
+        check(credential)?;
         if name.folded() == NO_CLIENT {
             let reason = format!("\"{name}\" stands for no client at all, so none can have that name");
             return Err(AdminError::Invalid { reason });
         }
-        self.explained(self.clients.add(name, roles, (self.clock)())).map(NewSecret::new)
+        let added = self.clients.add(name, roles, credential, (self.clock)());
+        Ok(NewSecret::new(credential, self.explained(added)?))
     }
 
     fn clients(&self) -> Result<Vec<ClientView>, AdminError> {
@@ -156,19 +217,68 @@ impl ClientAdmin for LocalClientAdmin {
         self.find(name).map(|user| ClientView::from(&user))
     }
 
-    fn rotate_secret(&self, name: &Username, keeps_old: bool) -> Result<NewSecret, AdminError> {
+    fn rotate_secret(
+        &self,
+        name: &Username,
+        credential: Option<ClientCredential>,
+        keeps_old: bool,
+    ) -> Result<NewSecret, AdminError> {
+        let client = self.find(name)?;
+        let credential = credential.map_or_else(|| what_it_has(&client), Ok)?;
+        check(credential)?;
+        let rotated = self.clients.rotate(name, credential, keeps_old, (self.clock)());
+        Ok(NewSecret::new(credential, self.explained(rotated)?))
+    }
+
+    fn set_client_roles(&self, name: &Username, roles: Roles) -> Result<ClientView, AdminError> {
         self.find(name)?;
-        self.explained(self.clients.rotate(name, keeps_old, (self.clock)())).map(NewSecret::new)
+        let client = self.explained(self.users.set_roles(name, &roles, (self.clock)()))?;
+        Ok(ClientView::from(&client))
     }
 
     fn set_client_enabled(&self, name: &Username, enabled: bool) -> Result<ClientView, AdminError> {
         self.find(name)?;
-        let user = self.explained(self.users.set_enabled(name, enabled, (self.clock)()))?;
-        Ok(ClientView::from(&user))
+        let client = self.explained(self.users.set_enabled(name, enabled, (self.clock)()))?;
+        if !enabled {
+            // Also where it was disabled before: that may have been interrupted here.
+            let ended = self.sessions.end_all_of(&client, (self.clock)());
+            ended.map_err(|error| AdminError::Unavailable { reason: with_causes(&error) })?;
+        }
+        Ok(ClientView::from(&client))
     }
 
     fn remove_client(&self, name: &Username) -> Result<(), AdminError> {
-        self.find(name)?;
+        // First, since nobody would find the sessions of a client that is gone.
+        self.set_client_enabled(name, false)?;
         self.explained(self.users.remove(name, (self.clock)()))
+    }
+}
+
+fn check(credential: ClientCredential) -> Result<(), AdminError> {
+    match credential {
+        ClientCredential::ApiKey { lifetime: Some(lifetime) }
+            if !(MIN_LIFETIME..=MAX_LIFETIME).contains(&lifetime) =>
+        {
+            let (least, most) = (MIN_LIFETIME.as_secs(), MAX_LIFETIME.as_secs() / 86_400);
+            let reason =
+                format!("an API key must be good for {least} second at least, and for {most} days at most");
+            Err(AdminError::Invalid { reason })
+        }
+        ClientCredential::ApiKey { .. } | ClientCredential::Secret => Ok(()),
+    }
+}
+
+/// What is rotated if nobody says so.
+fn what_it_has(client: &User) -> Result<ClientCredential, AdminError> {
+    let has = |program: &Program| (program.secrets().count() > 0, !program.api_keys().is_empty());
+    match client.program.as_ref().map(has) {
+        Some((true, true)) => Err(AdminError::Invalid {
+            reason: format!(
+                "\"{}\" has secrets and API keys: say which, with --secret or --api-key",
+                client.username
+            ),
+        }),
+        Some((false, true)) => Ok(ClientCredential::ApiKey { lifetime: None }),
+        Some(_) | None => Ok(ClientCredential::Secret),
     }
 }

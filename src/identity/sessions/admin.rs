@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 use super::{Lifetimes, Page, Session, SessionError, Sessions};
 use crate::causes::with_causes;
 use crate::clock::UnixTime;
-use crate::id::SessionId;
+use crate::id::{SessionId, UserId};
 use crate::identity::admin::AdminError;
 use crate::identity::users::{User, UserError};
 use crate::name::Username;
@@ -22,17 +22,27 @@ pub trait SessionAdmin {
     /// [`AdminError`].
     fn sessions(&self, of: Option<&Username>) -> Result<Vec<SessionView>, AdminError>;
 
-    /// Ends one session.
+    /// Ends one session. Tokens of that identifier are refused, whether or not there is such a session.
     ///
     /// # Errors
-    /// [`AdminError`], in particular `Invalid` if there is none.
-    fn end_session(&self, id: SessionId) -> Result<(), AdminError>;
+    /// [`AdminError`].
+    fn end_session(&self, id: SessionId) -> Result<EndedSession, AdminError>;
 
     /// Ends all sessions of a user.
     ///
     /// # Errors
     /// [`AdminError`], in particular `NotFound`.
     fn end_sessions(&self, of: &Username) -> Result<(), AdminError>;
+}
+
+/// What there was to end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EndedSession {
+    /// A session.
+    Session,
+    /// No session, but perhaps tokens: those of clients have identifiers of their own, which are written down nowhere.
+    NoSession,
 }
 
 /// What an administrator sees of a session, and `session list --json` prints.
@@ -89,6 +99,19 @@ impl LocalSessionAdmin {
         Self { sessions, lifetimes: Box::new(lifetimes), clock }
     }
 
+    fn find(&self, name: &Username) -> Result<UserId, AdminError> {
+        let found = self.sessions.users.find(name.as_str()).map_err(|error| self.explain(error.into()))?;
+        let user = found.ok_or_else(|| self.explain(UserError::NotFound(name.clone()).into()))?;
+        if user.program.is_some() {
+            let reason = format!(
+                "\"{name}\" is a client: it has tokens and no sessions. `portcullis session revoke --user {name}` ends its tokens, \
+                 `portcullis client disable {name}` locks it out"
+            );
+            return Err(AdminError::Invalid { reason });
+        }
+        Ok(user.id)
+    }
+
     fn explain(&self, error: SessionError) -> AdminError {
         match error {
             SessionError::User(UserError::NotFound(username)) => {
@@ -102,13 +125,7 @@ impl LocalSessionAdmin {
 impl SessionAdmin for LocalSessionAdmin {
     fn sessions(&self, of: Option<&Username>) -> Result<Vec<SessionView>, AdminError> {
         let (lifetimes, now) = ((self.lifetimes)(), (self.clock)());
-        let wanted = of.map(|name| {
-            self.sessions
-                .users
-                .find(name.as_str())
-                .and_then(|found| found.ok_or_else(|| UserError::NotFound(name.clone())).map(|user| user.id))
-        });
-        let wanted = wanted.transpose().map_err(|error| self.explain(error.into()))?;
+        let wanted = of.map(|name| self.find(name)).transpose()?;
         let (mut views, mut after) = (Vec::new(), None);
         loop {
             let page =
@@ -120,9 +137,9 @@ impl SessionAdmin for LocalSessionAdmin {
         }
     }
 
-    fn end_session(&self, id: SessionId) -> Result<(), AdminError> {
-        let ended = self.sessions.end(id, (self.clock)()).map_err(|error| self.explain(error))?;
-        if ended { Ok(()) } else { Err(AdminError::Invalid { reason: format!("there is no session {id}") }) }
+    fn end_session(&self, id: SessionId) -> Result<EndedSession, AdminError> {
+        let was_there = self.sessions.end(id, (self.clock)()).map_err(|error| self.explain(error))?;
+        Ok(if was_there { EndedSession::Session } else { EndedSession::NoSession })
     }
 
     fn end_sessions(&self, of: &Username) -> Result<(), AdminError> {

@@ -2,10 +2,12 @@
 //!
 //! A session ends when its client logs out, when somebody revokes it, when it has not been used for long, when it is old, when an old
 //! refresh token of it is used again, and with its user: a removed or disabled user has none, and a new password ends those from before.
+//! It ends with the client that logged the user in, too: [`client`] has that part.
 //! When a call that ends one has returned, it is on the disk and every request that begins later is refused. One that gives way to a
 //! newer one of its user is not refreshed any more, and its access token lives until it expires: nobody wanted it to end.
 
 mod admin;
+mod client;
 mod of_user;
 mod record;
 mod refresh;
@@ -24,7 +26,7 @@ use serde::{Deserialize, Serialize};
 use self::of_user::{Room, indexed, without};
 use self::record::{Chain, Stored};
 use self::token::RefreshKey;
-pub use admin::{LocalSessionAdmin, SessionAdmin, SessionView};
+pub use admin::{EndedSession, LocalSessionAdmin, SessionAdmin, SessionView};
 pub use refresh::{RefreshError, Refreshed};
 
 use super::password::PasswordHash;
@@ -48,6 +50,10 @@ const MAX_AGENT: usize = 200;
 /// Rows that are read or deleted at a time.
 const PAGE: usize = 1000;
 
+/// How often a session is tried to be written when others change the same records at the same time. Each failed attempt means that one
+/// of the others has got through.
+const ATTEMPTS: usize = 16;
+
 /// A session, as the store has it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Session {
@@ -55,7 +61,9 @@ pub struct Session {
     pub id: SessionId,
     /// Whose it is.
     pub user: UserId,
-    /// The program that logged the user in: the `client_id` of its tokens.
+    /// The client that logged the user in; none for a user who did that alone, and in records of older versions.
+    pub client: Option<UserId>,
+    /// The name of the client: the `client_id` of its tokens.
     pub client_id: String,
     /// The user's token version at the login, or at the last change of the password in this session.
     pub version: u64,
@@ -161,6 +169,9 @@ pub enum SessionError {
     /// The secret behind refresh tokens cannot be opened or sealed.
     #[error("the secret of refresh tokens cannot be used: {0}")]
     Sealed(SealError),
+    /// The client was disabled or removed while it logged the user in.
+    #[error("the client can no longer log in")]
+    ClientEnded,
 }
 
 /// The sessions. A handle: clones share the store. All methods block on the disk.
@@ -205,23 +216,37 @@ impl Sessions {
     pub fn begin(
         &self,
         user: &User,
-        client_id: &str,
+        client: Option<&User>,
         origin: Origin,
         lifetimes: &Lifetimes,
         now: UnixTime,
     ) -> Result<Begun, SessionError> {
-        let Room { batch, gone } = self.room(user, lifetimes, now)?;
         let id = SessionId::generate(now)?;
         let token = self.key.first(id)?;
         let chain = Chain { place: token.place, newest: token.digest(), rotated: now };
-        let (client_id, created, used) = (client_id.to_owned(), now, now);
-        let session =
-            Session { id, user: user.id, client_id, version: user.version, created, used, origin, chain };
-        let key = id.as_bytes().as_slice();
-        let batch =
-            batch.expect(Table::Sessions, key, None).put(Table::Sessions, key, record::encode(&session)?);
-        self.store.commit(indexed(batch, &session))?;
-        Ok(Begun { session, token: self.key.write(&token), gone })
+        let session = Session {
+            id,
+            user: user.id,
+            client: client.map(|client| client.id),
+            client_id: client.map_or(NO_CLIENT, |client| client.username.as_str()).to_owned(),
+            version: user.version,
+            created: now,
+            used: now,
+            origin,
+            chain,
+        };
+        let (key, row) = (id.as_bytes().as_slice(), record::encode(&session)?);
+        for _ in 0..ATTEMPTS {
+            let Room { batch, gone } = self.room(user, lifetimes, now)?;
+            let batch = batch.expect(Table::Sessions, key, None).put(Table::Sessions, key, row.clone());
+            match self.store.commit(self.expecting(indexed(batch, &session), client)?) {
+                Ok(()) => return Ok(Begun { session, token: self.key.write(&token), gone }),
+                // The client has changed in this moment: it may have got another secret, or have been disabled.
+                Err(StoreError::Conflict) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+        Err(StoreError::Conflict.into())
     }
 
     /// Ends a session: its tokens are refused, whether or not the session is still there. Returns whether it was.
@@ -320,15 +345,14 @@ impl Sessions {
         for (key, bytes) in rows {
             let session = record::decode(record::key_to_id(&key)?, bytes)?.session;
             last = Some(session.id);
-            let user = self.users.by_id(session.user)?.filter(|user| is_alive(&session, user));
-            if let Some(user) = user.filter(|_| now < lifetimes.end_of(&session)) {
+            if let Some(user) = self.user_of(&session)?.filter(|_| now < lifetimes.end_of(&session)) {
                 alive.push((session, user));
             }
         }
         Ok(Page { alive, last })
     }
 
-    /// Deletes the sessions that have ended by themselves, or with their users. Call it now and then.
+    /// Deletes the sessions that have ended by themselves, or with their users or clients. Call it now and then.
     ///
     /// # Errors
     /// [`SessionError`].
@@ -341,9 +365,8 @@ impl Sessions {
             let mut batch = Batch::new();
             for (key, bytes) in rows {
                 let stored = record::decode(record::key_to_id(&key)?, bytes)?;
-                let user = self.users.by_id(stored.session.user)?;
-                let ended = now >= lifetimes.end_of(&stored.session)
-                    || !user.is_some_and(|user| is_alive(&stored.session, &user));
+                let ended =
+                    now >= lifetimes.end_of(&stored.session) || self.user_of(&stored.session)?.is_none();
                 if ended {
                     batch = batch.expect(Table::Sessions, key, Some(stored.bytes));
                     batch = without(batch, &stored.session);

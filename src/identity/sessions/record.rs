@@ -34,6 +34,9 @@ pub(super) struct Chain {
 struct Record {
     v: u32,
     user: UserId,
+    /// Left out where there is none. Older versions know the name alone.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    client: Option<UserId>,
     client_id: String,
     version: u64,
     created: UnixTime,
@@ -44,14 +47,14 @@ struct Record {
 }
 
 pub(super) fn encode(session: &Session) -> Result<Vec<u8>, StoreError> {
-    let Session { id: _, user, client_id, version, created, used, origin, chain } = session.clone();
-    to_bytes(&Record { v: VERSION, user, client_id, version, created, used, origin, chain })
+    let Session { id: _, user, client, client_id, version, created, used, origin, chain } = session.clone();
+    to_bytes(&Record { v: VERSION, user, client, client_id, version, created, used, origin, chain })
 }
 
 pub(super) fn decode(id: SessionId, bytes: Vec<u8>) -> Result<Stored, StoreError> {
-    let Record { v: _, user, client_id, version, created, used, origin, chain } =
+    let Record { v: _, user, client, client_id, version, created, used, origin, chain } =
         from_bytes(&bytes, VERSION, &format_args!("session {id}"))?;
-    let session = Session { id, user, client_id, version, created, used, origin, chain };
+    let session = Session { id, user, client, client_id, version, created, used, origin, chain };
     Ok(Stored { session, bytes })
 }
 

@@ -1,16 +1,12 @@
 //! What a refresh token is good for: once for the next one, and after that to find out that it was stolen.
 
 use super::token::RefreshToken;
-use super::{Chain, Lifetimes, Origin, Session, SessionError, Sessions, Stored, is_alive, record};
+use super::{ATTEMPTS, Chain, Lifetimes, Origin, Session, SessionError, Sessions, Stored, record};
 use crate::clock::UnixTime;
 use crate::id::SessionId;
 use crate::identity::users::User;
 use crate::secret::Secret;
 use crate::store::{Batch, StoreError, Table};
-
-/// How often a refresh is tried when others refresh the same session at the same time. Each failed attempt means that one of them
-/// has got through, after which this token is no longer the newest.
-const ATTEMPTS: usize = 16;
 
 /// A session goes on.
 pub struct Refreshed {
@@ -70,7 +66,7 @@ impl Sessions {
     pub fn refresh(
         &self,
         token: &Secret,
-        client_id: &str,
+        client: Option<&User>,
         origin: &Origin,
         lifetimes: &Lifetimes,
         now: UnixTime,
@@ -79,7 +75,7 @@ impl Sessions {
         let id = token.session;
         for _ in 0..ATTEMPTS {
             let stored = self.read(id)?.ok_or(RefreshError::Ended(id))?;
-            let user = self.may_go_on(&stored.session, client_id, lifetimes, now)?;
+            let user = self.may_go_on(&stored.session, client, lifetimes, now)?;
             match self.standing(&token, &stored.session.chain, lifetimes, now) {
                 Standing::Newest => match self.rotate(&token, stored, origin, now) {
                     Ok(session) => return Ok(self.refreshed(&token, session, user)),
@@ -109,7 +105,7 @@ impl Sessions {
     pub fn of_newest(
         &self,
         token: &Secret,
-        client_id: &str,
+        client: &User,
         lifetimes: &Lifetimes,
         now: UnixTime,
     ) -> Result<Option<(Session, User)>, SessionError> {
@@ -118,7 +114,7 @@ impl Sessions {
         if self.standing(&token, &session.chain, lifetimes, now) != Standing::Newest {
             return Ok(None);
         }
-        match self.may_go_on(&session, client_id, lifetimes, now) {
+        match self.may_go_on(&session, Some(client), lifetimes, now) {
             Ok(user) => Ok(Some((session, user))),
             Err(RefreshError::Failed(error)) => Err(error),
             Err(_) => Ok(None),
@@ -128,16 +124,15 @@ impl Sessions {
     fn may_go_on(
         &self,
         session: &Session,
-        client_id: &str,
+        client: Option<&User>,
         lifetimes: &Lifetimes,
         now: UnixTime,
     ) -> Result<User, RefreshError> {
-        let user = self.users.by_id(session.user).map_err(SessionError::User)?;
-        let user = user.filter(|user| is_alive(session, user)).ok_or(RefreshError::Ended(session.id))?;
+        let user = self.user_of(session)?.ok_or(RefreshError::Ended(session.id))?;
         if now >= lifetimes.end_of(session) {
             return Err(RefreshError::Expired(session.id));
         }
-        if session.client_id != client_id {
+        if !session.is_of(client) {
             return Err(RefreshError::OtherClient(session.id));
         }
         Ok(user)

@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use super::{Begun, Lifetimes, Origin, RefreshError, Refreshed, Session, SessionError, Sessions};
 use crate::clock::UnixTime;
+use crate::identity::clients::{ClientCredential, Clients};
 use crate::identity::password::PasswordHash;
 use crate::identity::testing::Disturbed;
 use crate::identity::users::{User, Users};
@@ -52,7 +53,7 @@ impl House {
     }
 
     fn begin_at(&self, user: &User, now: UnixTime) -> Begun {
-        self.sessions.begin(user, "password", origin(), &LIFETIMES, now).unwrap()
+        self.sessions.begin(user, None, origin(), &LIFETIMES, now).unwrap()
     }
 
     fn add(&self, name: &str) -> User {
@@ -60,7 +61,28 @@ impl House {
     }
 
     fn refresh(&self, token: &Secret, now: UnixTime) -> Result<Refreshed, RefreshError> {
-        self.sessions.refresh(token, "password", &origin(), &LIFETIMES, now)
+        self.sessions.refresh(token, None, &origin(), &LIFETIMES, now)
+    }
+
+    fn add_client(&self, name: &str, now: UnixTime) -> User {
+        let clients = Clients::new(self.users.clone());
+        clients.add(&username(name), Roles::default(), ClientCredential::Secret, now).unwrap().0
+    }
+
+    /// A session of alice, who logs in by way of this client.
+    fn begin_by(&self, client: &User) -> Result<(Session, Secret), SessionError> {
+        let alice = self.users.find("alice").unwrap().unwrap_or_else(|| self.add("alice"));
+        let begun = self.sessions.begin(&alice, Some(client), origin(), &LIFETIMES, T0)?;
+        Ok((begun.session, begun.token))
+    }
+
+    fn refresh_by(&self, client: &User, token: &Secret) -> Result<Refreshed, RefreshError> {
+        self.sessions.refresh(token, Some(client), &origin(), &LIFETIMES, at(1))
+    }
+
+    fn disable(&self, client: &User) -> usize {
+        let client = self.users.set_enabled(&client.username, false, at(1)).unwrap();
+        self.sessions.end_all_of(&client, at(1)).unwrap()
     }
 
     fn refuses(&self, session: &Session) -> bool {
@@ -364,7 +386,7 @@ fn a_user_with_far_too_many_sessions_comes_down_to_the_bound() {
     let alice = house.add("alice");
     let many = Lifetimes { per_user: 1_000, ..LIFETIMES };
     for _ in 0..150 {
-        house.sessions.begin(&alice, "password", origin(), &many, at(1)).unwrap();
+        house.sessions.begin(&alice, None, origin(), &many, at(1)).unwrap();
     }
     assert_eq!(house.begin_at(&alice, at(2)).gone.len(), 101);
     assert_eq!(house.begin_at(&alice, at(3)).gone.len(), 47);
@@ -436,7 +458,7 @@ fn a_token_is_for_its_client_and_for_its_store() {
     let data = tempfile::tempdir().unwrap();
     let house = House::open(data.path());
     let (session, token) = house.begin("alice");
-    let other = house.sessions.refresh(&token, "other", &origin(), &LIFETIMES, at(1));
+    let other = house.refresh_by(&house.add_client("other", T0), &token);
     assert!(matches!(other, Err(RefreshError::OtherClient(_))));
     let elsewhere = tempfile::tempdir().unwrap();
     assert!(matches!(House::open(elsewhere.path()).refresh(&token, at(1)), Err(RefreshError::Unknown)));
@@ -456,4 +478,77 @@ fn the_store_has_no_token_in_it() {
         let secret = token.expose().as_bytes();
         assert!(!secret.windows(16).any(|part| text.as_bytes().windows(16).any(|there| there == part)));
     }
+}
+
+/// Writes the session as versions did that knew its client by name only.
+fn forget_client(house: &House, session: &Session) {
+    let key = session.id.as_bytes().as_slice();
+    let row = house.store.get(Table::Sessions, key).unwrap().unwrap();
+    let mut row: serde_json::Value = serde_json::from_slice(&row).unwrap();
+    row.as_object_mut().unwrap().remove("client").unwrap();
+    house.store.commit(Batch::new().put(Table::Sessions, key, row.to_string())).unwrap();
+}
+
+#[test]
+fn a_session_is_that_of_its_client_and_not_of_who_takes_the_name_later() {
+    let data = tempfile::tempdir().unwrap();
+    let house = House::open(data.path());
+    let shop = house.add_client("Shop", T0);
+    let (session, token) = house.begin_by(&shop).unwrap();
+    let (old, old_token) = house.begin_by(&shop).unwrap();
+    forget_client(&house, &old);
+    assert_eq!(session.client_id, "Shop");
+    assert!(matches!(house.refresh(&token, at(1)), Err(RefreshError::OtherClient(_))));
+    let token = house.refresh_by(&shop, &token).unwrap().token;
+    let old_token = house.refresh_by(&shop, &old_token).unwrap().token;
+    assert_eq!(house.alive(at(1)).len(), 2);
+    // Not by way of the administration, which ends the sessions: nothing but the name is left.
+    house.users.remove(&shop.username, at(1)).unwrap();
+    let thief = house.add_client("Shop", at(2));
+    for token in [&token, &old_token] {
+        assert!(house.refresh_by(&thief, token).is_err());
+        assert!(house.sessions.of_newest(token, &thief, &LIFETIMES, at(2)).unwrap().is_none());
+    }
+    assert_eq!(house.sessions.end_all_of(&thief, at(3)).unwrap(), 0);
+    assert!(house.alive(at(1)).is_empty());
+    house.sessions.forget_ended(&LIFETIMES, at(3)).unwrap();
+    assert_eq!(house.rows(), 0);
+}
+
+#[test]
+fn the_sessions_of_a_disabled_client_end_and_no_others() {
+    let data = tempfile::tempdir().unwrap();
+    let house = House::open(data.path());
+    let (shop, other) = (house.add_client("shop", T0), house.add_client("other", T0));
+    let (mine, token) = house.begin_by(&shop).unwrap();
+    let (old, _) = house.begin_by(&shop).unwrap();
+    forget_client(&house, &old);
+    let (others, others_token) = house.begin_by(&other).unwrap();
+    let (direct, direct_token) = house.begin("alice");
+    assert_eq!(house.disable(&shop), 2);
+    assert!(
+        house.refuses(&mine) && house.refuses(&old) && !house.refuses(&others) && !house.refuses(&direct)
+    );
+    let enabled = house.users.set_enabled(&shop.username, true, at(1)).unwrap();
+    assert!(matches!(house.refresh_by(&enabled, &token), Err(RefreshError::Ended(_))), "for good");
+    assert!(house.refresh_by(&other, &others_token).is_ok() && house.refresh(&direct_token, at(1)).is_ok());
+    assert_eq!((house.rows(), house.disable(&shop)), (2, 0));
+}
+
+#[test]
+fn no_session_begins_behind_the_back_of_who_disables_its_client() {
+    let data = tempfile::tempdir().unwrap();
+    let store = Disturbed::new(House::open(data.path()).store);
+    let house = Arc::new(House::on(store.clone()));
+    house.add("alice");
+    let shop = house.add_client("shop", T0);
+    let (clients, name) = (Clients::new(house.users.clone()), shop.username.clone());
+    store.before_commit(move || {
+        clients.rotate(&name, ClientCredential::Secret, true, at(1)).unwrap();
+    });
+    assert!(house.begin_by(&shop).is_ok(), "a new secret is no reason");
+    let (inner, client) = (house.clone(), shop.clone());
+    store.before_commit(move || assert_eq!(inner.disable(&client), 1));
+    assert!(matches!(house.begin_by(&shop), Err(SessionError::ClientEnded)));
+    assert_eq!(house.rows(), 0);
 }

@@ -3,7 +3,9 @@
 use std::collections::HashMap;
 
 use super::known_works::noting;
-use super::{ATTEMPTS, Effect, Floor, Stored, User, UserError, Users, changed, fresh, record, replacing};
+use super::record::{self, Stored};
+use super::save::{Effect, changed, replacing};
+use super::{ATTEMPTS, Floor, User, UserError, Users, fresh};
 use crate::clock::UnixTime;
 use crate::identity::import::{IfExists, ImportRules, ImportedUser, Outcome};
 use crate::identity::password::Work;

@@ -7,7 +7,9 @@
 mod import;
 mod known_works;
 mod lookup;
+mod programs;
 mod record;
+mod save;
 mod strangers;
 
 #[cfg(test)]
@@ -15,7 +17,8 @@ mod tests;
 
 use std::sync::Arc;
 
-use self::record::Stored;
+use self::programs::{Published, indexing};
+use self::save::{Effect, changed, replacing};
 pub use self::strangers::Registered;
 use super::clients::Program;
 use super::password::PasswordHash;
@@ -24,7 +27,7 @@ use crate::clock::UnixTime;
 use crate::id::{NoRandomness, UserId};
 use crate::name::{Roles, Username};
 use crate::store::{Batch, Store, StoreError, Table};
-use crate::token::{RevocationId, Revocations};
+use crate::token::Revocations;
 
 /// How often a change is tried when others change the same record at the same time. Each failed attempt means that one of the
 /// others has got through.
@@ -80,6 +83,7 @@ pub enum UserError {
 pub struct Users {
     store: Arc<dyn Store>,
     revoked: Revoked,
+    published: Arc<Published>,
 }
 
 impl Users {
@@ -87,7 +91,7 @@ impl Users {
     #[must_use]
     pub fn new(store: Arc<dyn Store>, revocations: Arc<Revocations>) -> Self {
         let revoked = Revoked::new(store.clone(), revocations);
-        Self { store, revoked }
+        Self { store, revoked, published: Arc::default() }
     }
 
     /// What was revoked, of users and of everything else.
@@ -124,38 +128,6 @@ impl Users {
         self.insert(fresh(username, roles, PasswordHash::default(), now)?, invite)
     }
 
-    /// Adds an enabled client.
-    ///
-    /// # Errors
-    /// [`UserError::Exists`] when the name is taken.
-    pub(super) fn add_program(
-        &self,
-        name: &Username,
-        roles: Roles,
-        program: Program,
-        now: UnixTime,
-    ) -> Result<User, UserError> {
-        let user = fresh(name, roles, PasswordHash::default(), now)?;
-        Ok(self.insert(User { program: Some(program), ..user }, |_| Ok((Batch::new(), ())))?.0)
-    }
-
-    /// Changes the secrets of a client. Its tokens stay good.
-    ///
-    /// # Errors
-    /// [`UserError::NotFound`], also for a person; [`UserError::Contended`], [`UserError::Store`].
-    pub(super) fn change_program(
-        &self,
-        name: &Username,
-        now: UnixTime,
-        edit: impl Fn(&mut Program),
-    ) -> Result<User, UserError> {
-        self.retry(name, |stored| {
-            let mut user = stored.user.clone();
-            edit(user.program.as_mut().ok_or_else(|| UserError::NotFound(name.clone()))?);
-            self.save(stored, &user, Effect::KeepsTokens, Batch::new(), now)
-        })
-    }
-
     /// Writes a new user, and the batch that `with` gives, which expects nothing.
     fn insert<T>(
         &self,
@@ -165,7 +137,7 @@ impl Users {
         let (batch, made) = with(&user)?;
         let key = user.id.as_bytes().as_slice();
         let batch = batch.expect(Table::Users, key, None).put(Table::Users, key, record::encode(&user)?);
-        let batch = self.claim_name(batch, &user.username, user.id);
+        let batch = indexing(self.claim_name(batch, &user.username, user.id), None, Some(&user));
         match self.store.commit(batch) {
             Ok(()) => Ok((user, made)),
             // The identifier is new and random, so it is the name that was taken.
@@ -270,7 +242,8 @@ impl Users {
                 .expect(Table::Users, id.as_bytes().as_slice(), Some(stored.bytes.clone()))
                 .delete(Table::Users, id.as_bytes().as_slice())
                 .delete(Table::Usernames, username.folded());
-            self.commit_revoking(batch, id, Floor::removed(now))
+            let batch = indexing(batch, Some(&stored.user), None);
+            self.commit_revoking(batch, &stored.user, &[(id.into(), Floor::removed(now))])
         })
     }
 
@@ -289,80 +262,6 @@ impl Users {
         };
         let user = User { password: new.clone(), ..stored.user.clone() };
         Ok(self.store.commit(replacing(&stored, &user, Batch::new())?)?)
-    }
-
-    fn change(
-        &self,
-        username: &Username,
-        now: UnixTime,
-        edit: impl Fn(&mut User) -> Effect,
-    ) -> Result<User, UserError> {
-        self.retry(username, |stored| {
-            let mut user = stored.user.clone();
-            let effect = edit(&mut user);
-            self.save(stored, &user, effect, Batch::new(), now)
-        })
-    }
-
-    /// Writes the changed user, together with `batch`, if the record is still the one that was read.
-    fn save(
-        &self,
-        stored: &Stored,
-        user: &User,
-        effect: Effect,
-        batch: Batch,
-        now: UnixTime,
-    ) -> Result<User, UserError> {
-        let user = changed(user, effect, now);
-        let batch = replacing(stored, &user, batch)?;
-        match effect {
-            Effect::KeepsTokens => self.store.commit(batch)?,
-            // Where nothing had to be changed, another may have made the change a moment ago, and neither made it durable
-            // nor announced it yet. Our answer promises both.
-            Effect::EndsSessions | Effect::EndsTokens | Effect::None => {
-                self.commit_revoking(batch, user.id, Floor::new(user.version, now))?;
-            }
-        }
-        Ok(user)
-    }
-
-    /// Runs `attempt` on the user as it is, again while others are faster.
-    fn retry<T>(
-        &self,
-        username: &Username,
-        attempt: impl Fn(&Stored) -> Result<T, UserError>,
-    ) -> Result<T, UserError> {
-        for _ in 0..ATTEMPTS {
-            let stored = self.read(username)?.ok_or_else(|| UserError::NotFound(username.clone()))?;
-            match attempt(&stored) {
-                Err(UserError::Store(StoreError::Conflict)) => {}
-                done => return done,
-            }
-        }
-        Err(UserError::Contended(username.clone()))
-    }
-
-    /// Commits the change of a user together with the end of older tokens.
-    fn commit_revoking(&self, batch: Batch, id: UserId, floor: Floor) -> Result<(), UserError> {
-        self.commit_all_revoking(batch, &[(id.into(), floor)])
-    }
-
-    /// The same for several users.
-    fn commit_all_revoking(&self, batch: Batch, floors: &[(RevocationId, Floor)]) -> Result<(), UserError> {
-        let happened = |(id, floor): &(RevocationId, Floor)| {
-            let user = self.by_id(UserId::from_bytes(*id.as_bytes()));
-            user.is_ok_and(|user| user.is_none_or(|user| user.version >= floor.min_version()))
-        };
-        Ok(self.revoked.commit(batch, floors, happened)?)
-    }
-
-    fn claim_name(&self, batch: Batch, username: &Username, id: UserId) -> Batch {
-        let folded = username.folded();
-        batch.expect(Table::Usernames, folded.clone(), None).put(
-            Table::Usernames,
-            folded,
-            id.as_bytes().as_slice(),
-        )
     }
 }
 
@@ -385,39 +284,4 @@ fn fresh(
         created: now,
         updated: now,
     })
-}
-
-/// What a change means for what the user has.
-#[derive(Clone, Copy)]
-enum Effect {
-    /// And with them all older tokens.
-    EndsSessions,
-    EndsTokens,
-    KeepsTokens,
-    /// Nothing was changed.
-    None,
-}
-
-/// The user after a change with this effect.
-fn changed(user: &User, effect: Effect, now: UnixTime) -> User {
-    let mut user = user.clone();
-    match effect {
-        Effect::EndsSessions => {
-            user.version = user.version.saturating_add(1);
-            user.sessions_from = user.version;
-        }
-        Effect::EndsTokens => user.version = user.version.saturating_add(1),
-        Effect::KeepsTokens | Effect::None => {}
-    }
-    if !matches!(effect, Effect::None) {
-        user.updated = now;
-    }
-    user
-}
-
-fn replacing(stored: &Stored, user: &User, batch: Batch) -> Result<Batch, StoreError> {
-    let key = user.id.as_bytes().as_slice();
-    let bytes = record::encode(user)?;
-    let batch = batch.expect(Table::Users, key, Some(stored.bytes.clone()));
-    Ok(if bytes == stored.bytes { batch } else { batch.put(Table::Users, key, bytes) })
 }

@@ -12,7 +12,7 @@ use super::recorded;
 use super::request::{Refusal, answered, origin, parameters};
 use crate::auth::Permit;
 use crate::body::{RequestBody, ResponseBody};
-use crate::identity::{NO_CLIENT, Origin, User};
+use crate::identity::{Origin, User};
 use crate::inbound::Inbound;
 use crate::message::Response;
 use crate::observe::audit;
@@ -60,11 +60,4 @@ async fn grant(
         "refresh_token" => refresh::grant(request).await?,
         _ => return Err(OAuthError::UnsupportedGrantType.into()),
     })
-}
-
-impl Request<'_> {
-    /// The `client_id` of the tokens.
-    fn client_id(&self) -> String {
-        self.client.as_ref().map_or(NO_CLIENT, |client| client.username.as_str()).to_owned()
-    }
 }

@@ -8,11 +8,10 @@ use crate::message::Response;
 use crate::observe::audit::Action;
 
 pub(super) async fn grant(request: Request<'_>) -> Result<Response<String>, OAuthError> {
-    let client_id = request.client_id();
-    let Request { parameters, scope, origin, from, provider, .. } = request;
+    let Request { parameters, scope, client, origin, from, provider } = request;
     let username = parameters.required("username")?.expose().to_owned();
     let password = parameters.required("password")?.clone();
     let user = check_password(provider, Action::Login, &from, username, password).await?;
-    let (user, session, refresh) = begin_session(provider, user, client_id, origin, from).await?;
+    let (user, session, refresh) = begin_session(provider, user, client, origin, from).await?;
     answer(provider, &user, &Login::of(&session, &provider.lifetimes, Some(&refresh)), scope.is_some())
 }

@@ -14,12 +14,11 @@ use crate::message::Response;
 use crate::observe::audit::{Action, Event, Target};
 
 pub(super) async fn grant(request: Request<'_>) -> Result<Response<String>, OAuthError> {
-    let client_id = request.client_id();
-    let Request { parameters, scope, origin, from, provider, .. } = request;
+    let Request { parameters, scope, client, origin, from, provider } = request;
     let token = parameters.required("refresh_token")?.clone();
     let (address, lifetimes) = (origin.address, provider.lifetimes);
     let refresh = move |sessions: &crate::identity::Sessions| {
-        sessions.refresh(&token, &client_id, &origin, &lifetimes, clock::now())
+        sessions.refresh(&token, client.as_ref(), &origin, &lifetimes, clock::now())
     };
     let event = move |refreshed: &Result<Refreshed, RefreshError>| match refreshed {
         Err(error @ RefreshError::Reused(session)) => {

@@ -80,6 +80,8 @@ actions! {
     ClientAdd = "client_add",
     /// An administrator gave a program another secret.
     ClientRotate = "client_rotate",
+    /// An administrator gave a program other roles.
+    ClientRoles = "client_roles",
     /// An administrator let a program log in again.
     ClientEnable = "client_enable",
     /// An administrator locked a program out.

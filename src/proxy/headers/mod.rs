@@ -15,7 +15,8 @@ use hops::Via;
 pub use hops::is_for_this_hop;
 pub(super) use request::{Authorization, RequestHead, Switch};
 
-use crate::config::IdentityHeaders;
+use crate::auth::API_KEY;
+use crate::config::{Config, IdentityHeaders};
 use crate::message::Fields;
 
 /// Header names of the field that tell a backend who or where a client is, or which request to take it for. Only we say that.
@@ -78,9 +79,26 @@ pub struct HeaderPolicy {
     notable: [bool; 256],
     via: Via,
     pseudonym: String,
+    api_key: ApiKeyHeader,
+}
+
+/// What `X-API-Key` is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum ApiKeyHeader {
+    /// The business of clients and backends.
+    Theirs,
+    /// A credential for us.
+    Ours,
 }
 
 impl HeaderPolicy {
+    /// The rules of a configuration. `instance` names this process in `Via`.
+    #[must_use]
+    pub fn of(config: &Config, instance: &str) -> Self {
+        let api_key = if config.login.api_keys { ApiKeyHeader::Ours } else { ApiKeyHeader::Theirs };
+        Self { api_key, ..Self::new(&config.identity_headers, instance) }
+    }
+
     /// The rules for these identity headers. `instance` names this process in `Via` (RFC 9110 §7.6.3), so that a loop is seen.
     #[must_use]
     pub fn new(names: &IdentityHeaders, instance: &str) -> Self {
@@ -111,6 +129,7 @@ impl HeaderPolicy {
             notable,
             via,
             pseudonym,
+            api_key: ApiKeyHeader::Theirs,
         }
     }
 
@@ -170,6 +189,11 @@ impl HeaderPolicy {
                 || SPOOFABLE_PREFIXES.iter().any(|prefix| begins_like(name, prefix)))
     }
 
+    /// Whether it is the credential of a program.
+    fn is_api_key(&self, name: &str) -> bool {
+        self.api_key == ApiKeyHeader::Ours && name == API_KEY.as_str()
+    }
+
     fn is_suspicious(&self, name: &str) -> bool {
         name.as_bytes().first().is_some_and(|&first| self.suspicious[usize::from(first)])
     }
@@ -178,6 +202,7 @@ impl HeaderPolicy {
         is_hop_by_hop(name)
             || self.is_reserved(name)
             || NEVER_IN_TRAILERS.contains(&name)
+            || self.is_api_key(name)
             || begins_like(name, BETWEEN_PROXIES)
     }
 

@@ -5,15 +5,15 @@
 use http::{HeaderName, HeaderValue, Method, header};
 
 use super::trace::{self, Trace};
-use super::{HeaderPolicy, hops, is_hop_by_hop, list, named_by};
-use crate::auth::Caller;
+use super::{ApiKeyHeader, HeaderPolicy, hops, is_hop_by_hop, list, named_by};
+use crate::auth::{API_KEY, Caller};
 use crate::digits;
 use crate::http1::Framing;
 use crate::inbound::{Inbound, REQUEST_ID};
 use crate::message::Fields;
 use crate::reject::Reject;
 
-/// What becomes of the client's `Authorization`.
+/// What becomes of a credential of the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(in crate::proxy) enum Authorization {
     /// The backend sees it.
@@ -42,6 +42,8 @@ pub(in crate::proxy) struct RequestHead<'a> {
     pub(in crate::proxy) caller: Option<&'a Caller>,
     /// What becomes of the client's `Authorization`.
     pub(in crate::proxy) authorization: Authorization,
+    /// And of the client's `X-API-Key`, where that is a credential.
+    pub(in crate::proxy) api_key: Authorization,
     /// How the backend learns where the body ends.
     pub(in crate::proxy) framing: Framing,
     /// Whether `Expect: 100-continue` is passed on.
@@ -131,12 +133,16 @@ impl HeaderPolicy {
             out.extend_from_slice(part.as_bytes());
         }
         write_value(out, &header::HOST, inbound.authority());
-        let named: Vec<HeaderName> = match head.connection {
+        let mut named: Vec<HeaderName> = match head.connection {
             true => headers.get_all(&header::CONNECTION).flat_map(named_by).take(MAX_NAMED + 1).collect(),
             false => Vec::new(),
         };
         if named.len() > MAX_NAMED {
             return Err(Reject::BadRequest("Connection names too many header fields"));
+        }
+        if self.api_key == ApiKeyHeader::Ours && head.api_key == Authorization::Withheld {
+            // As if `Connection` had named it: to ask for each field what it is costs 12 instructions, also where no key is taken.
+            named.push(API_KEY.clone());
         }
         let mut seen = Seen::default();
         for (name, value) in headers.iter() {

@@ -138,6 +138,7 @@ fn written(policy: &HeaderPolicy, inbound: &Inbound, caller: Option<&Caller>) ->
         target: "/a",
         caller,
         authorization: Authorization::Withheld,
+        api_key: Authorization::Withheld,
         framing: Framing::Empty,
         expects: false,
         connection: inbound.headers().contains(&header::CONNECTION),

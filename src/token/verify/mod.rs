@@ -100,6 +100,9 @@ pub enum TokenError {
     /// `exp` and the leeway are over.
     #[error("the token expired at {0}")]
     Expired(UnixTime),
+    /// It says that it is an API key, and is none that is good.
+    #[error("no client that may log in has this API key")]
+    UnknownApiKey,
     /// `nbf` or `iat` lies in the future, beyond the leeway.
     #[error("the token is not valid before {0}: is a clock wrong?")]
     NotYet(UnixTime),
