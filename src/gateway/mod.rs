@@ -10,6 +10,7 @@ mod snapshot;
 mod streams;
 mod worker;
 
+use std::pin::pin;
 use std::sync::Arc;
 
 use http::{Method, Version};
@@ -134,8 +135,10 @@ async fn serve(
                 new_trace: worker.ids().random(),
                 now: exchange.note_forwarding(index),
             };
+            exchange.note_upload(worker, &body)?;
+            let forwarding = pin!(proxy::forward(permit, &inbound, body, way));
             let Forwarded { mut response, server, answered, tunnel } =
-                proxy::forward(permit, &inbound, body, way).await?;
+                exchange.unless_revoked(forwarding).await?;
             exchange.note_server(server, answered);
             exchange.note_ongoing(worker, &mut response.body, tunnel.is_some())?;
             Ok(Served { response, tunnel })
