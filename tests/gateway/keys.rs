@@ -418,7 +418,7 @@ fn an_encryption_key_that_is_wrong_or_missing_is_said_and_no_key_is_made() {
         ("{ file = 'second' }", "encrypted with another key than store.encryption_key"),
         ("{ file = 'short' }", "must be 32 bytes"),
         ("{ file = 'empty' }", "is empty"),
-        ("{ file = 'none' }", "cannot be read"),
+        ("{ file = 'none' }", "cannot be read: No such file"),
         ("{ env = 'PORTCULLIS_TEST_UNSET' }", "PORTCULLIS_TEST_UNSET is not set"),
     ] {
         set(&gateway, key);
