@@ -217,6 +217,7 @@ pub(super) fn explain(users: &Users, error: UserError) -> AdminError {
         UserError::Contended(username) => AdminError::Busy {
             reason: format!("user \"{username}\" is being changed by others all the time"),
         },
+        error @ UserError::TooManyRoles => AdminError::Invalid { reason: error.to_string() },
         error @ (UserError::Store(_) | UserError::NoRandomness(_)) => {
             AdminError::Unavailable { reason: with_causes(&error) }
         }

@@ -69,6 +69,9 @@ impl Users {
         rules: &ImportRules,
         now: UnixTime,
     ) -> Result<Outcome, UserError> {
+        if !new.roles.as_ref().unwrap_or(&rules.default_roles).fit() {
+            return Ok(Outcome::Refused { reason: UserError::TooManyRoles.to_string() });
+        }
         let work = new.password.as_ref().and_then(|hash| hash.work());
         if !work.is_none_or(|work| merge(works, work)) {
             return Ok(Outcome::Refused {
