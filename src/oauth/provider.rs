@@ -46,10 +46,13 @@ impl Provider {
         let metadata = Document::new(
             Bytes::from(discovery::render_metadata(config)),
             HeaderValue::from_static("application/json"),
+            discovery::LONGEST,
         );
         let jwks = Document::new(
             Bytes::from(ring.jwks_json()),
             HeaderValue::from_static("application/jwk-set+json"),
+            // Who has just fetched them must ask again before another key signs.
+            config.token.publish_ahead / 2,
         );
         let lifetimes = Lifetimes::of(&config.token);
         Self { login, sessions, clients, audit, lifetimes, issuer, ring, control, metadata, jwks }
