@@ -1,8 +1,9 @@
 //! What goes on: WebSockets, server-sent events, long downloads and uploads. It ends with the token that let it in.
 //!
 //! Each worker has a registry of its own. A response is entered when it begins with a body that streams, or with a tunnel, and a
-//! request when it is sent on with a body that is long or has no end; what is whole, as most of them are, costs nothing. The worker's thread walks the entries when something was
-//! revoked, and twice a second for those that have expired. Locks are never contended, as in [`super::Worker`].
+//! request when it is sent on with a body that is long or has no end; what is whole, as most of them are, costs nothing. The worker's
+//! thread walks the entries when something was revoked, and twice a second for those that have expired. Locks are never contended, as
+//! in [`super::Worker`].
 
 use std::fmt;
 use std::pin::Pin;
@@ -66,8 +67,8 @@ impl Streams {
     /// Enters what somebody was let in to.
     ///
     /// # Errors
-    /// How the token has ended since. That is looked at after the entry was made: a revocation that comes
-    /// later walks over it, and one from before has walked already.
+    /// How the token has ended since. That is looked at after the entry was made: a revocation that comes later walks over it, and one
+    /// from before has walked already.
     pub(super) fn enter(
         self: &Arc<Self>,
         entered: Entered,
