@@ -19,7 +19,9 @@ const SHORT_BODY: u64 = 64 * 1024;
 
 impl Exchange {
     /// The request is about to be sent on. If its body can go on for as long as the client likes, it ends when the caller's token is
-    /// revoked. The token may expire meanwhile: it was good when the request came.
+    /// revoked: see [`Self::unless_revoked`]. The token may expire meanwhile: it was good when the request came.
+    ///
+    /// Returns whether the body is such a one.
     ///
     /// # Errors
     /// The token was revoked since the request came.
@@ -27,19 +29,22 @@ impl Exchange {
         &mut self,
         worker: &Worker,
         body: &RequestBody,
-    ) -> Result<(), Reject> {
+    ) -> Result<bool, Reject> {
         let goes_on = body.size_hint().exact().is_none_or(|length| length > SHORT_BODY);
-        if goes_on { self.enter(worker, |_| None) } else { Ok(()) }
+        if goes_on {
+            self.enter(worker, |_| None)?;
+        }
+        Ok(goes_on)
     }
 
     /// What is being done for the request, unless its token is revoked before it is done and that ends it.
     pub(in crate::gateway) fn unless_revoked<T>(
         &self,
-        mut serving: Pin<&mut impl Future<Output = Result<T, Reject>>>,
+        mut serving: impl Future<Output = Result<T, Reject>> + Unpin,
     ) -> impl Future<Output = Result<T, Reject>> {
         poll_fn(move |cx| match self.poll_revoked(cx) {
             Poll::Ready(reject) => Poll::Ready(Err(reject)),
-            Poll::Pending => serving.as_mut().poll(cx),
+            Poll::Pending => Pin::new(&mut serving).poll(cx),
         })
     }
 
