@@ -40,14 +40,14 @@ pub enum BodyError {
     TokenEnded(TokenEnd),
 }
 
-/// What became of a token while the response that it let in was going on.
+/// What became of a token while what it let in was going on.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
 pub enum TokenEnd {
-    /// Its user was changed or removed.
-    #[error("the token was revoked while the response went on")]
+    /// Its user was changed or removed, or its key was.
+    #[error("the token was revoked while the exchange went on")]
     Revoked,
     /// Its time was over, and its route does not say `outlive_token`.
-    #[error("the token expired while the response went on")]
+    #[error("the token expired while the exchange went on")]
     Expired,
 }
 

@@ -152,6 +152,16 @@ impl Username {
 pub struct Roles(Arc<[Role]>);
 
 impl Roles {
+    /// The most that the names of one user's roles may have together, with three bytes more for each: as a list in a token, where there
+    /// is room for twice as much, and joined in a header, of which most backends take 8 KiB.
+    pub const MAX_BYTES: usize = 4096;
+
+    /// Whether somebody may have all of these: see [`Self::MAX_BYTES`].
+    #[must_use]
+    pub fn fit(&self) -> bool {
+        self.iter().map(|role| role.as_str().len() + 3).sum::<usize>() <= Self::MAX_BYTES
+    }
+
     /// The roles, in order.
     pub fn iter(&self) -> std::slice::Iter<'_, Role> {
         self.0.iter()
@@ -232,6 +242,15 @@ mod tests {
     fn roles_are_sorted_and_joined() {
         assert_eq!(roles(&["reader", "admin", "reader"]).to_string(), "admin,reader");
         assert_eq!(Roles::default().to_string(), "");
+    }
+
+    #[test]
+    fn roles_fit_as_long_as_a_token_has_room_for_them() {
+        let many =
+            |count: usize| -> Roles { (0..count).map(|n| Role::new(&format!("{n:05}")).unwrap()).collect() };
+        assert!(Roles::default().fit() && many(512).fit() && !many(513).fit());
+        let list = serde_json::to_string(&many(512)).unwrap();
+        assert!(list.len() <= Roles::MAX_BYTES + 1, "{}", list.len());
     }
 
     #[test]

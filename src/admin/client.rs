@@ -110,7 +110,10 @@ fn nobody_listens(error: &io::Error) -> bool {
 
 fn unavailable(error: impl std::fmt::Display) -> AdminError {
     AdminError::Unavailable {
-        reason: format!("the running gateway gave no answer that can be understood: {error}"),
+        reason: format!(
+            "the running gateway went away, or gave no answer that can be understood ({error}); look whether it was done before \
+             you try again"
+        ),
     }
 }
 

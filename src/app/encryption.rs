@@ -8,11 +8,12 @@ use crate::secret::{SecretSource, SourceError};
 #[derive(Debug, thiserror::Error)]
 pub enum EncryptionKeyError {
     /// It cannot be read.
-    #[error("{key}: {error}")]
+    #[error("{key}")]
     Source {
         /// `store.encryption_key` or `store.encryption_key_old`.
         key: &'static str,
         /// What is wrong.
+        #[source]
         error: SourceError,
     },
     /// What is there is not a key.

@@ -75,9 +75,12 @@ impl Publisher {
         let ring = self.parts.keys.ring().ok_or(KeysError::None)?;
         if ring.id() != snapshot.verifier.ring().id() {
             let (config, series) = (snapshot.config.clone(), snapshot.series.clone());
+            let era = ring.era();
             let renewed = reload::build_with(config, &self.parts, ring, series, Some(&snapshot.buckets));
             drop(snapshot);
             reload::retire(self.shared.snapshot.swap(Arc::new(renewed)), &self.parts.control);
+            // Afterwards: what is let in by the new keys is of the new era.
+            self.shared.revocations.end_keys_before(era);
         }
         settled.map(drop)
     }

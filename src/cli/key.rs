@@ -24,7 +24,7 @@ pub(super) fn run(
         Key::List { form } => list(*form, config, out, err),
         Key::Rotate { now: false, form, .. } => rotate(Rotation::Graceful, *form, config, out),
         Key::Rotate { now: true, yes, form } => {
-            let question = "Remove all signing keys at once? Everybody has to log in again.";
+            let question = "Remove all signing keys at once? Every access token ends: programs need their refresh token, or a new login.";
             if !confirm(question, *yes, err)? {
                 return Err(Failure::failed("no key was changed"));
             }

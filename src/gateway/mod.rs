@@ -135,8 +135,10 @@ async fn serve(
                 new_trace: worker.ids().random(),
                 now: exchange.note_forwarding(index),
             };
-            let Forwarded { mut response, server, answered, tunnel } =
-                proxy::forward(permit, &inbound, body, way).await?;
+            let long = exchange.note_upload(worker, &body)?;
+            let sent = proxy::forward(permit, &inbound, body, way);
+            let answer = if long { exchange.unless_revoked(Box::pin(sent)).await } else { sent.await };
+            let Forwarded { mut response, server, answered, tunnel } = answer?;
             exchange.note_server(server, answered);
             exchange.note_ongoing(worker, &mut response.body, tunnel.is_some())?;
             Ok(Served { response, tunnel })

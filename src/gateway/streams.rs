@@ -1,8 +1,9 @@
-//! Responses that go on: WebSockets, server-sent events, long downloads. They end with the token that let them in.
+//! What goes on: WebSockets, server-sent events, long downloads and uploads. It ends with the token that let it in.
 //!
-//! Each worker has a registry of its own. A response is entered when it begins with a body that streams, or with a tunnel; what is
-//! here whole with its head, as most responses are, costs nothing. The worker's thread walks the entries when something was
-//! revoked, and twice a second for those that have expired. Locks are never contended, as in [`super::Worker`].
+//! Each worker has a registry of its own. A response is entered when it begins with a body that streams, or with a tunnel, and a
+//! request when it is sent on with a body that is long or has no end; what is whole, as most of them are, costs nothing. The worker's
+//! thread walks the entries when something was revoked, and twice a second for those that have expired. Locks are never contended, as
+//! in [`super::Worker`].
 
 use std::fmt;
 use std::pin::Pin;
@@ -22,11 +23,20 @@ use crate::token::Revocations;
 #[derive(Debug, Default)]
 pub(super) struct Streams(Mutex<Slab<Arc<Ongoing>>>);
 
-/// One response.
+/// Who was let in, and to what.
+#[derive(Debug)]
+pub(super) struct Entered {
+    /// Who.
+    pub(super) caller: Arc<Caller>,
+    /// When it ends by itself. `None` for what outlives the token.
+    pub(super) until: Option<UnixTime>,
+    /// That of the keys by which the token was verified.
+    pub(super) era: u64,
+}
+
+/// One request or response.
 struct Ongoing {
-    caller: Arc<Caller>,
-    /// `None` on a route that says `outlive_token`.
-    until: Option<UnixTime>,
+    entered: Entered,
     state: Mutex<State>,
 }
 
@@ -49,30 +59,26 @@ pub(super) struct Entry {
 
 impl fmt::Debug for Ongoing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Ongoing")
-            .field("caller", &self.caller)
-            .field("until", &self.until)
-            .finish_non_exhaustive()
+        f.debug_struct("Ongoing").field("entered", &self.entered).finish_non_exhaustive()
     }
 }
 
 impl Streams {
-    /// Enters what `caller` was let in to. Without `until` it outlives the token.
+    /// Enters what somebody was let in to.
     ///
     /// # Errors
-    /// How the token has ended since the caller was let in. That is looked at after the entry was made: a revocation that comes
-    /// later walks over it, and one from before has walked already.
+    /// How the token has ended since. That is looked at after the entry was made: a revocation that comes later walks over it, and one
+    /// from before has walked already.
     pub(super) fn enter(
         self: &Arc<Self>,
-        caller: Arc<Caller>,
-        until: Option<UnixTime>,
+        entered: Entered,
         revocations: &Revocations,
         now: UnixTime,
     ) -> Result<Entry, TokenEnd> {
-        let ongoing = Arc::new(Ongoing { caller, until, state: Mutex::default() });
+        let ongoing = Arc::new(Ongoing { entered, state: Mutex::default() });
         let key = self.lock().insert(ongoing.clone());
         let entry = Entry { streams: self.clone(), key, ongoing };
-        if entry.ongoing.caller.is_refused_by(revocations) {
+        if entry.ongoing.is_refused_by(revocations) {
             Err(TokenEnd::Revoked)
         } else if entry.ongoing.has_expired(now) {
             Err(TokenEnd::Expired)
@@ -83,7 +89,7 @@ impl Streams {
 
     /// Ends those whose token was revoked.
     pub(super) fn end_revoked(&self, revocations: &Revocations) {
-        self.end_where(TokenEnd::Revoked, |ongoing| ongoing.caller.is_refused_by(revocations));
+        self.end_where(TokenEnd::Revoked, |ongoing| ongoing.is_refused_by(revocations));
     }
 
     /// Ends those whose token is not accepted any more.
@@ -110,7 +116,11 @@ impl Ongoing {
     }
 
     fn has_expired(&self, now: UnixTime) -> bool {
-        self.until.is_some_and(|until| until <= now)
+        self.entered.until.is_some_and(|until| until <= now)
+    }
+
+    fn is_refused_by(&self, revocations: &Revocations) -> bool {
+        self.entered.era < revocations.era() || self.entered.caller.is_refused_by(revocations)
     }
 
     /// Ends it. The body goes now, and with it the connection to the upstream, even if the client takes nothing and the task that

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::hashing::{HashPool, PoolError};
 use super::import::{ImportRules, ImportedUser, Outcome};
-use super::password::{self, Argon2Params, HashError, PasswordHash, check_new_password};
+use super::password::{self, Argon2Params, HashError, PasswordHash, Work, check_new_password};
 use super::users::{User, UserError, Users};
 use crate::causes::with_causes;
 use crate::clock::UnixTime;
@@ -237,6 +237,7 @@ pub(super) fn explain(users: &Users, error: UserError) -> AdminError {
         UserError::Contended(username) => AdminError::Busy {
             reason: format!("user \"{username}\" is being changed by others all the time"),
         },
+        error @ UserError::TooManyRoles => AdminError::Invalid { reason: error.to_string() },
         error @ (UserError::Store(_) | UserError::NoRandomness(_)) => {
             AdminError::Unavailable { reason: with_causes(&error) }
         }
@@ -260,13 +261,23 @@ impl UserAdmin for LocalUserAdmin {
                 return Err(AdminError::Invalid { reason: format!("{}: {error}", user.username) });
             }
         }
-        let works = users.iter().filter_map(|user| user.password.as_ref().and_then(PasswordHash::work));
-        let _changing = match &self.hashing {
-            // Known before the users are, so that nobody can be told from others by the time of a failed login.
-            Hashing::Pool(pool) if !rules.dry_run => Some(pool.works().add(works)),
-            Hashing::Pool(_) | Hashing::Here(_) => None,
+        let import = |rules: &ImportRules| {
+            let outcomes = self.users.import(users, rules, (self.clock)());
+            outcomes.map_err(|error| self.explain(error))
         };
-        self.users.import(users, rules, (self.clock)()).map_err(|error| self.explain(error))
+        let pool = match &self.hashing {
+            Hashing::Pool(pool) if !rules.dry_run => pool,
+            Hashing::Pool(_) | Hashing::Here(_) => return import(rules),
+        };
+        // The kinds of hashes that users will have are known before the users are, so that nobody can be told from others by the time
+        // of a failed login. Those of lines that change nothing are not among them: each kind makes every failed login slower.
+        let planned = import(&ImportRules { dry_run: true, ..rules.clone() })?;
+        let changing = pool.works().add(works_of(users, &planned));
+        let outcomes = import(rules)?;
+        drop(changing);
+        // Somebody else may have removed a user in between who was to be skipped.
+        drop(pool.works().add(works_of(users, &outcomes)));
+        Ok(outcomes)
     }
 
     fn list(&self) -> Result<Vec<UserView>, AdminError> {
@@ -313,6 +324,11 @@ impl UserAdmin for LocalUserAdmin {
         self.find(username)?;
         self.users.remove(username, (self.clock)()).map_err(|error| self.explain(error))
     }
+}
+
+/// The kinds of the hashes that are stored with these outcomes.
+fn works_of(users: &[ImportedUser], outcomes: &[Outcome]) -> impl Iterator<Item = Work> {
+    users.iter().zip(outcomes).filter(|(_, outcome)| outcome.is_done()).filter_map(|(user, _)| user.work())
 }
 
 impl From<HashError> for AdminError {

@@ -81,9 +81,17 @@ pub struct Throttle {
 #[must_use = "a try counts as failed unless it is said to have succeeded"]
 pub struct Attempt<'t> {
     throttle: &'t Throttle,
-    address: Key,
-    pair: Option<Key>,
+    address: Counted,
+    pair: Option<Counted>,
     now: u64,
+}
+
+/// A counter that a try was counted in.
+#[derive(Debug)]
+struct Counted {
+    key: Key,
+    /// Before when it lets no other try in, for this one.
+    next_at: u64,
 }
 
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
@@ -133,15 +141,13 @@ impl Throttle {
         let key = |name| Key { credential: claim.credential, network: claim.client.network(), name };
         let address = key(None);
         let pair = claim.name.map(|name| key(Some(folded(name))));
-        if let Some(pair) = &pair {
-            self.counters.change(pair, |it| it.count(settings.quick_tries, &settings, now))?;
-        }
-        let attempt = Attempt { throttle: self, address, pair, now };
-        let quick = settings.address_quick_tries;
-        match self.counters.change(&attempt.address, |it| it.count(quick, &settings, now)) {
-            Ok(()) => Ok(attempt),
+        let pair = pair.map(|pair| self.count(pair, settings.quick_tries, &settings, now)).transpose()?;
+        match self.count(address, settings.address_quick_tries, &settings, now) {
+            Ok(address) => Ok(Attempt { throttle: self, address, pair, now }),
             Err(throttled) => {
-                attempt.take_back_of_pair(&settings);
+                if let Some(pair) = pair {
+                    self.take_back(&pair, settings.quick_tries, &settings, now);
+                }
                 Err(throttled)
             }
         }
@@ -164,6 +170,22 @@ impl Throttle {
         begun
     }
 
+    fn count(
+        &self,
+        key: Key,
+        quick_tries: u32,
+        settings: &config::Throttle,
+        now: u64,
+    ) -> Result<Counted, Throttled> {
+        let next_at = self.counters.change(&key, |it| it.count(quick_tries, settings, now))?;
+        Ok(Counted { key, next_at })
+    }
+
+    fn take_back(&self, counted: &Counted, quick_tries: u32, settings: &config::Throttle, now: u64) {
+        let take_back = |it: &mut Counter| it.take_back(counted.next_at, quick_tries, settings, now);
+        self.counters.change_known(&counted.key, take_back);
+    }
+
     fn settings(&self) -> config::Throttle {
         *self.settings.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -178,34 +200,28 @@ fn folded(name: &str) -> String {
 impl Attempt<'_> {
     /// It was right.
     pub fn succeed(self) {
-        if let Some(pair) = &self.pair {
-            self.throttle.counters.change_known(pair, |it| *it = Counter::default());
+        let Self { throttle, address, pair, now } = self;
+        if let Some(pair) = pair {
+            throttle.counters.change_known(&pair.key, |it| *it = Counter::default());
         }
-        self.take_back_of_address(&self.throttle.settings());
+        let settings = throttle.settings();
+        throttle.take_back(&address, settings.address_quick_tries, &settings, now);
     }
 
     /// Nothing was verified: there was no capacity for it.
     pub fn withdraw(self) {
-        let settings = self.throttle.settings();
-        self.take_back_of_pair(&settings);
-        self.take_back_of_address(&settings);
-    }
-
-    fn take_back_of_pair(&self, settings: &config::Throttle) {
-        if let Some(pair) = &self.pair {
-            let quick = settings.quick_tries;
-            self.throttle.counters.change_known(pair, |it| it.take_back(quick, settings, self.now));
+        let Self { throttle, address, pair, now } = self;
+        let settings = throttle.settings();
+        if let Some(pair) = pair {
+            throttle.take_back(&pair, settings.quick_tries, &settings, now);
         }
-    }
-
-    fn take_back_of_address(&self, settings: &config::Throttle) {
-        let quick = settings.address_quick_tries;
-        self.throttle.counters.change_known(&self.address, |it| it.take_back(quick, settings, self.now));
+        throttle.take_back(&address, settings.address_quick_tries, &settings, now);
     }
 }
 
 impl Counter {
-    fn count(&mut self, quick_tries: u32, settings: &config::Throttle, now: u64) -> Result<(), Throttled> {
+    /// Returns before when there is no other try.
+    fn count(&mut self, quick_tries: u32, settings: &config::Throttle, now: u64) -> Result<u64, Throttled> {
         if now < self.next_at {
             let is_first = !std::mem::replace(&mut self.has_refused, true);
             return Err(Throttled { wait: Duration::from_nanos(self.next_at - now), is_first });
@@ -221,14 +237,15 @@ impl Counter {
             let delay = settings.first_delay.saturating_mul(2_u32.saturating_pow(doublings)).min(longest);
             self.next_at = now.saturating_add(nanos(delay));
         }
-        Ok(())
+        Ok(self.next_at)
     }
 
-    /// As if the try had not been counted; but where there is a wait even without it, that stays.
-    fn take_back(&mut self, quick_tries: u32, settings: &config::Throttle, now: u64) {
+    /// As if the try had not been counted: it was let in, so there was no wait before the one that it has `set`. A wait that another try
+    /// has set since stays, if that still is one too many.
+    fn take_back(&mut self, set: u64, quick_tries: u32, settings: &config::Throttle, now: u64) {
         let longest = settings.max_delay;
         self.forgotten_at = self.forgotten_at.saturating_sub(nanos(longest));
-        if self.tries(longest, now) < quick_tries.into() {
+        if self.next_at == set || self.tries(longest, now) < quick_tries.into() {
             self.next_at = 0;
         }
     }

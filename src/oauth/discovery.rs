@@ -1,5 +1,7 @@
 //! Documents by which clients find their way: they change with the configuration only, so they are rendered once.
 
+use std::time::Duration;
+
 use bytes::Bytes;
 use http::{HeaderValue, StatusCode, header};
 use serde::Serialize;
@@ -11,20 +13,27 @@ use crate::config::Config;
 use crate::inbound::Inbound;
 use crate::message::Response;
 
+/// The longest time for which clients may keep a document.
+pub(super) const LONGEST: Duration = Duration::from_secs(300);
+
 /// A rendered document with its validator.
 #[derive(Debug)]
 pub(super) struct Document {
     body: Bytes,
     kind: HeaderValue,
     tag: HeaderValue,
+    caching: HeaderValue,
 }
 
 impl Document {
-    pub(super) fn new(body: Bytes, kind: HeaderValue) -> Self {
+    /// A document that clients may keep for `keep`, or for [`LONGEST`] if that is shorter.
+    pub(super) fn new(body: Bytes, kind: HeaderValue, keep: Duration) -> Self {
         let digest = aws_lc_rs::digest::digest(&aws_lc_rs::digest::SHA256, &body);
         let hex: String = digest.as_ref().iter().take(8).map(|byte| format!("{byte:02x}")).collect();
         let tag = HeaderValue::try_from(format!("\"{hex}\"")).unwrap_or(HeaderValue::from_static("\"\""));
-        Self { body, kind, tag }
+        let caching = format!("public, max-age={}", keep.min(LONGEST).as_secs());
+        let caching = HeaderValue::try_from(caching).unwrap_or(HeaderValue::from_static("no-cache"));
+        Self { body, kind, tag, caching }
     }
 
     /// RFC 9110 §13.1.2: 304 for a client that has this very document.
@@ -36,9 +45,7 @@ impl Document {
             Response::new(StatusCode::OK, ResponseBody::full(self.body.clone()))
                 .with(header::CONTENT_TYPE, self.kind.clone())
         };
-        // Shorter than token.publish_ahead is by default, so that a new key is seen before it signs.
-        let caching = HeaderValue::from_static("public, max-age=300");
-        response.with(header::ETAG, self.tag.clone()).with(header::CACHE_CONTROL, caching)
+        response.with(header::ETAG, self.tag.clone()).with(header::CACHE_CONTROL, self.caching.clone())
     }
 
     /// Whether the tags include ours, by the weak comparison: caches on the way make a tag weak. `*` is any document there is.

@@ -57,13 +57,16 @@ impl Provider {
         let Services { login, registration, sessions, clients, audit } = services;
         let strangers = Strangers::of(&config.registration);
         let issuer = Issuer::new(&config.token.issuer, &config.token.audience, config.token.access_ttl);
-        let json =
-            |body: Vec<u8>| Document::new(Bytes::from(body), HeaderValue::from_static("application/json"));
+        let json = |body: Vec<u8>| {
+            Document::new(Bytes::from(body), HeaderValue::from_static("application/json"), discovery::LONGEST)
+        };
         let metadata = json(discovery::render_metadata(config));
         let resource = json(discovery::render_resource(config));
         let jwks = Document::new(
             Bytes::from(ring.jwks_json()),
             HeaderValue::from_static("application/jwk-set+json"),
+            // Who has just fetched them must ask again before another key signs.
+            config.token.publish_ahead / 2,
         );
         let lifetimes = Lifetimes::of(&config.token);
         Self {

@@ -23,6 +23,8 @@ pub struct Revocations {
     bound: AtomicUsize,
     /// Milliseconds since the epoch; nothing in the map was revoked earlier. Greatest when there is none.
     oldest: AtomicU64,
+    /// See [`Self::end_keys_before`].
+    era: AtomicU64,
     /// Told of each revocation; see [`Self::announcements`].
     announced: watch::Sender<()>,
 }
@@ -37,6 +39,7 @@ impl Default for Revocations {
             floors,
             bound: AtomicUsize::new(0),
             oldest: AtomicU64::new(u64::MAX),
+            era: AtomicU64::new(0),
             announced: watch::Sender::default(),
         }
     }
@@ -111,6 +114,20 @@ impl Revocations {
         }
         self.oldest.fetch_min(at.as_millis(), Ordering::AcqRel);
         self.announce();
+    }
+
+    /// All signing keys from before this [`KeyRing::era`](super::KeyRing::era) were replaced. A request sees that by its ring, without
+    /// this; what goes on is told here.
+    pub fn end_keys_before(&self, era: u64) {
+        if self.era.fetch_max(era, Ordering::AcqRel) < era {
+            self.announce();
+        }
+    }
+
+    /// Whatever was let in by keys of an earlier era than this is refused.
+    #[must_use]
+    pub fn era(&self) -> u64 {
+        self.era.load(Ordering::Acquire)
     }
 
     /// Wakes those who wait for [`Self::announcements`]. To be called when a revocation is in the set.

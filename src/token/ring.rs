@@ -14,6 +14,7 @@ pub struct KeyRing {
     active: Arc<SigningKey>,
     all: Vec<Arc<SigningKey>>,
     id: RingId,
+    era: u64,
 }
 
 /// Tells two rings apart: equal for the same keys in the same order, and for no others.
@@ -43,7 +44,19 @@ impl KeyRing {
             }
         }
         let id = identify(&all);
-        Self { active, all, id }
+        Self { active, all, id, era: 0 }
+    }
+
+    /// The same ring in this [`Self::era`].
+    #[must_use]
+    pub fn in_era(self, era: u64) -> Self {
+        Self { era, ..self }
+    }
+
+    /// How often all keys have been replaced at once, in this process: no token of an earlier era is one of these keys'.
+    #[must_use]
+    pub fn era(&self) -> u64 {
+        self.era
     }
 
     /// The key that signs new tokens.

@@ -197,6 +197,17 @@ fn another_algorithm_is_a_rotation_by_restart_and_by_reload() {
     }
 }
 
+/// Whoever obeys `Cache-Control` has the new key before it signs.
+#[test]
+fn nobody_is_told_to_keep_the_keys_for_longer_than_the_next_one_is_published() {
+    for (publish_ahead, caching) in
+        [("15m", "public, max-age=300"), ("1m", "public, max-age=30"), ("0s", "public, max-age=0")]
+    {
+        let response = publishing_for(publish_ahead).send(&Request::get(JWKS));
+        assert_eq!(response.header("cache-control").as_deref(), Some(caching), "{publish_ahead}");
+    }
+}
+
 #[test]
 fn an_algorithm_that_is_taken_back_in_time_never_signs() {
     let gateway = publishing_for("1h");
@@ -418,7 +429,7 @@ fn an_encryption_key_that_is_wrong_or_missing_is_said_and_no_key_is_made() {
         ("{ file = 'second' }", "encrypted with another key than store.encryption_key"),
         ("{ file = 'short' }", "must be 32 bytes"),
         ("{ file = 'empty' }", "is empty"),
-        ("{ file = 'none' }", "cannot be read"),
+        ("{ file = 'none' }", "cannot be read: No such file"),
         ("{ env = 'PORTCULLIS_TEST_UNSET' }", "PORTCULLIS_TEST_UNSET is not set"),
     ] {
         set(&gateway, key);

@@ -318,6 +318,94 @@ fn a_token_that_is_revoked_while_the_head_is_awaited_gets_no_stream() {
     assert_eq!(gateway.get("/anyone/x", &alice).status, 401);
 }
 
+/// A request that goes on for as long as its client likes must not outlive its token, whether or not its response has begun.
+#[test]
+fn j10_an_upload_ends_when_its_token_is_revoked_and_those_of_others_go_on() {
+    let (gateway, alice, bob) = gateway_and_tokens();
+    let upload = |path: &str, token: &str, framing: &str| {
+        let asked = gateway.backend.count() + 1;
+        let mut client = gateway.connect();
+        client.send(format!(
+            "POST {path} HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer {token}\r\n{framing}\r\n\r\n3\r\nabc\r\n"
+        ));
+        gateway.backend.wait_for_requests(asked);
+        client
+    };
+    let (chunked, long) = ("Transfer-Encoding: chunked", "Content-Length: 10000000");
+    let silent = source(&gateway, "/anyone/silent", "", "");
+    let answering = one_event(&gateway, "/anyone/answering");
+    let hers = [("/anyone/silent", chunked), ("/anyone/silent", long), ("/anyone/answering", chunked)]
+        .map(|(path, framing)| upload(path, &alice, framing));
+    let his = upload("/anyone/his", &bob, chunked);
+    let short = upload("/anyone/short", &alice, "Content-Length: 9");
+    gateway.cli(["user", "disable", "alice"]).ok();
+    let [mut of_unknown_length, mut of_known_length, mut answered] = hers;
+    for client in [&mut of_unknown_length, &mut of_known_length] {
+        let response = client.response_to("POST");
+        assert_eq!(response.status, 401);
+        assert!(response.header("www-authenticate").unwrap().contains("invalid_token"));
+    }
+    assert_eq!(answered.head("POST").status, 200);
+    assert!(answered.rest().is_err());
+    silent.closed.wait();
+    answering.closed.wait();
+    let record = gateway.access_of("/anyone/silent");
+    assert!(record["reason"].as_str().unwrap().starts_with("token_revoked: "), "{record}");
+    for (mut client, rest) in [(his, "0\r\n\r\n"), (short, "x")] {
+        assert_eq!(client.send(rest).response_to("POST").status, 200, "{rest:?}");
+    }
+}
+
+#[test]
+fn j10_an_upload_over_http2_ends_when_its_token_is_revoked() {
+    let (gateway, alice, _) = gateway_and_tokens();
+    let source = source(&gateway, "/anyone/upload", "", "");
+    let mut client = Http2::connect(gateway.addr());
+    let request = client.request("POST", "/anyone/upload").header("authorization", format!("Bearer {alice}"));
+    let asked = gateway.backend.count() + 1;
+    let answer = std::thread::spawn(move || client.exchange_unfinished(request, "abc".into()));
+    gateway.backend.wait_for_requests(asked);
+    gateway.cli(["user", "disable", "alice"]).ok();
+    assert_eq!(answer.join().unwrap(), 401);
+    source.closed.wait();
+}
+
+/// A stolen key signs tokens of any lifetime. To replace all keys has to end what such tokens have opened, too.
+#[test]
+fn j10_what_goes_on_ends_when_all_keys_are_replaced_at_once_and_not_when_they_rotate() {
+    let gateway = Setup::new(ROUTES).set("token.publish_ahead", "'0s'").start();
+    let alice = gateway.token_for("alice", "reader");
+    let events = two_events(&gateway, "/anyone/events");
+    source(&gateway, "/long/ws", SWITCH, "");
+    let mut websocket = open_websocket(&gateway, "/long/ws", &alice);
+    let mut client = listen(&gateway, "/anyone/events", &alice);
+    gateway.cli(["key", "rotate"]).ok();
+    events.go_on.open();
+    assert_eq!(client.body(9), b"data: 2\n\n");
+    gateway.cli(["key", "rotate", "--now"]).ok();
+    assert_eq!(client.rest(), Err(Broken::Closed));
+    assert_closed_for(&mut websocket, "token revoked");
+    events.closed.wait();
+    one_event(&gateway, "/anyone/new");
+    let mut new = listen(&gateway, "/anyone/new", &gateway.login("alice"));
+    gateway.cli(["key", "rotate", "--now"]).ok();
+    assert_eq!(new.rest(), Err(Broken::Closed), "another time");
+}
+
+/// A token of keys that were replaced while the head was awaited.
+#[test]
+fn a_stream_does_not_begin_when_all_keys_were_replaced_meanwhile() {
+    let (gateway, alice, _) = gateway_and_tokens();
+    let asked = gateway.backend.count() + 1;
+    let source = source(&gateway, "/anyone/events", "", EVENTS);
+    let mut client = gateway.connect();
+    client.send(Request::get("/anyone/events").bearer(&alice).encode("h"));
+    gateway.backend.wait_for_requests(asked);
+    gateway.cli(["key", "rotate", "--now"]).ok();
+    source.go_on.open();
+    assert_eq!(client.response().status, 401);
+}
+
 #[test]
 fn streams_end_when_the_token_expires_unless_the_route_lets_them_outlive_it() {
     let gateway = gateway_with_short_tokens();

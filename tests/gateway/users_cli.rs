@@ -53,6 +53,26 @@ fn a_user_goes_through_its_life() {
     });
 }
 
+/// More would not fit into a token: it used to be taken, and then no login succeeded.
+#[test]
+fn nobody_gets_more_roles_than_a_token_has_room_for() {
+    let gateway = Gateway::start(ROUTES);
+    let site = &gateway.site;
+    let names: Vec<String> = (0..400).map(|n| format!("role{n:06}")).collect();
+    let roles: Vec<&str> = names.iter().map(String::as_str).collect();
+    site.cli_add_user("alice", &roles[..315], PASSWORD).ok();
+    assert_eq!(gateway.login_with("alice", PASSWORD).status, 200, "as many as there may be");
+    assert_fails(&site.cli_add_user("bob", &roles, PASSWORD), 1, "too many roles");
+    let all: Vec<&str> = roles.iter().flat_map(|role| ["--role", role]).collect();
+    assert_fails(&site.cli([&["user", "roles", "alice"], &all[..]].concat()), 1, "too many roles");
+    assert_fails(&site.cli([&["client", "add", "robot"], &all[..]].concat()), 1, "too many roles");
+    let lines =
+        format!("{}\n{}\n", json!({"username": "carol", "roles": roles}), json!({"username": "dave"}));
+    let report = site.cli_with_stdin(["user", "import", "-"], &lines);
+    assert!(report.stderr.contains("line 1 (carol): these are too many roles"), "{report:?}");
+    assert!(report.stdout.starts_with("1 added"), "{report:?}");
+}
+
 #[test]
 fn people_get_a_table_and_nobody_a_hash() {
     both_ways(|site| {

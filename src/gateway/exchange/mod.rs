@@ -1,5 +1,6 @@
 //! One request and its response, from the first to the last byte: what becomes the access record.
 
+mod ongoing;
 mod tracked;
 
 use std::net::SocketAddr;
@@ -13,7 +14,7 @@ pub use tracked::{Switched, Tracked};
 
 use super::connection::Connection;
 use super::streams::Entry;
-use super::worker::{View, Worker};
+use super::worker::View;
 use crate::auth::Caller;
 use crate::body::{Meter, RequestBody, ResponseBody, TokenEnd};
 use crate::clock;
@@ -187,31 +188,6 @@ impl Exchange {
     pub(super) fn note_server(&mut self, server: SocketAddr, answered: Instant) {
         self.0.server = Some(server);
         self.0.first_byte = Some(answered.saturating_duration_since(self.0.started));
-    }
-
-    /// What follows the head of the response. If that goes on, it ends with the caller's token from now on.
-    ///
-    /// # Errors
-    /// The token has ended since the request came.
-    pub(super) fn note_ongoing(
-        &mut self,
-        worker: &Worker,
-        body: &mut ResponseBody,
-        has_tunnel: bool,
-    ) -> Result<(), Reject> {
-        let goes_on = has_tunnel || matches!(body, ResponseBody::Stream(_));
-        let Some(caller) = self.0.caller.as_ref().filter(|_| goes_on) else { return Ok(()) };
-        let outlives = self.0.route.as_ref().is_some_and(|route| route.outlive_token);
-        let until = (!outlives).then(|| caller.accepted_until());
-        let entry = worker
-            .streams()
-            .enter(caller.clone(), until, worker.revocations(), clock::now())
-            .map_err(|end| caller.refusal(end))?;
-        if let ResponseBody::Stream(stream) = std::mem::replace(body, ResponseBody::empty()) {
-            *body = ResponseBody::Stream(entry.guard(stream));
-        }
-        self.0.entry = Some(entry);
-        Ok(())
     }
 
     /// The response begins. With a tunnel the exchange goes on until that has ended.

@@ -4,7 +4,8 @@ use std::time::Duration;
 use super::{AdminError, Hashing, LocalUserAdmin, UserAdmin};
 use crate::clock::UnixTime;
 use crate::identity::hashing::HashPool;
-use crate::identity::password::{Argon2Params, verify};
+use crate::identity::import::{IfExists, ImportRules, ImportedUser, Outcome};
+use crate::identity::password::{Argon2Params, PasswordHash, verify};
 use crate::identity::users::Users;
 use crate::name::{Role, Roles, Username};
 use crate::secret::Secret;
@@ -147,4 +148,33 @@ fn a_gateway_hashes_in_its_pool() {
         admin.add(&name("bob"), Roles::default(), secret("short")),
         Err(AdminError::Invalid { .. })
     ));
+}
+
+/// A file that is imported again and again, for its new users, must not make every failed login slower by what its old users had once.
+#[test]
+fn hashes_that_are_not_imported_cost_nobody_anything() {
+    let House { users, data: _data, .. } = house();
+    let pool = Arc::new(HashPool::new(1, 1, SMALL).unwrap());
+    let admin = LocalUserAdmin::new(users.clone(), Hashing::Pool(pool.clone()), || UnixTime::from_secs(1));
+    admin.add(&name("alice"), Roles::default(), secret("correct horse")).unwrap();
+    let kinds = || (pool.works().all().len(), users.works().unwrap().len());
+    let before = kinds();
+    let user = |username: &str| ImportedUser {
+        username: name(username),
+        roles: None,
+        password: Some(
+            PasswordHash::import("$2b$04$GGvQGcXjPNZxstDgrGjp2.HDPf2wMJ/emainaxm9LOYDtVdLxulga".into())
+                .unwrap(),
+        ),
+        enabled: None,
+    };
+    let import = |username: &str, if_exists| {
+        let rules = ImportRules { if_exists, default_roles: Roles::default(), dry_run: false };
+        admin.import(&[user(username)], &rules).unwrap()
+    };
+    assert_eq!(import("Alice", IfExists::Skip), [Outcome::Skipped]);
+    assert!(matches!(import("alice", IfExists::Refuse)[..], [Outcome::Refused { .. }]));
+    assert_eq!(kinds(), before);
+    assert_eq!(import("alice", IfExists::Update), [Outcome::Updated]);
+    assert_eq!(kinds(), (before.0 + 1, before.1 + 1));
 }

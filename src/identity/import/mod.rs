@@ -7,7 +7,7 @@ mod object;
 use serde::{Deserialize, Serialize};
 
 pub use self::lines::{FileFormat, Line, LineError, Lines};
-use super::password::PasswordHash;
+use super::password::{PasswordHash, Work};
 use crate::name::{Roles, Username};
 
 /// One user of a file. What it does not say is left as it is, or gets a default.
@@ -25,6 +25,13 @@ pub struct ImportedUser {
     /// Whether the user may log in; new ones may.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub enabled: Option<bool>,
+}
+
+impl ImportedUser {
+    /// How the hash of the password is checked, if there is one.
+    pub(super) fn work(&self) -> Option<Work> {
+        self.password.as_ref().and_then(PasswordHash::work)
+    }
 }
 
 /// What holds for all users of an import.
@@ -65,4 +72,11 @@ pub enum Outcome {
         /// Why.
         reason: String,
     },
+}
+
+impl Outcome {
+    /// Whether the store has what was said of the user.
+    pub(super) fn is_done(&self) -> bool {
+        matches!(self, Self::Added | Self::Updated)
+    }
 }

@@ -90,7 +90,7 @@ impl Keys {
         now: UnixTime,
     ) -> Result<Self, KeysError> {
         let kept = stored::keys(&*store, &seal, policy, now)?;
-        let state = Mutex::new(State { kept, published: None, rotations: 0 });
+        let state = Mutex::new(State { kept, published: None, rotations: 0, era: 0 });
         Ok(Self { store, seal, state })
     }
 
@@ -233,6 +233,7 @@ impl Keys {
         edits.push(Edit { key: key.clone(), state: Some(active) });
         self.write(&mut state.kept, edits)?;
         state.rotations += 1;
+        state.era += 1;
         tracing::warn!(kid = %key.id(), algorithm = key.algorithm().name(), removed, "all signing keys were replaced, and their tokens are refused from now on");
         Ok(())
     }

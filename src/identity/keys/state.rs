@@ -16,6 +16,8 @@ pub(super) struct State {
     pub(super) published: Option<(KeyId, Instant)>,
     /// How often another key began to sign.
     pub(super) rotations: u64,
+    /// How often all keys were replaced at once.
+    pub(super) era: u64,
 }
 
 /// A key as the store has it.
@@ -64,7 +66,7 @@ impl State {
         let mut all: Vec<&Kept> = self.kept.iter().collect();
         all.sort_by_key(|kept| admin::order(kept.state, kept.key.id()));
         let others = all.into_iter().map(|kept| kept.key.clone());
-        Some(Arc::new(KeyRing::new(active.key.clone(), others)))
+        Some(Arc::new(KeyRing::new(active.key.clone(), others).in_era(self.era)))
     }
 }
 

@@ -169,6 +169,48 @@ fn a_refusal_counts_nowhere() {
     }
 }
 
+/// What is refused for its address makes no wait longer for the name, which was asked first.
+#[test]
+fn a_refusal_makes_no_wait_longer() {
+    let door = Door::new(config::Throttle { address_quick_tries: 6, ..SETTINGS });
+    for _ in 0..5 {
+        assert_eq!(door.fails("192.0.2.1", "alice", 0.0), Ok(()));
+    }
+    assert_eq!(door.fails("192.0.2.1", "bob", 0.0), Ok(()));
+    assert_eq!(door.fails("192.0.2.1", "bob", 1.0), Ok(()));
+    let wait = door.fails("192.0.2.1", "alice", 2.9).unwrap_err().wait.as_secs_f64();
+    assert!((0.09..0.11).contains(&wait), "{wait}");
+    assert_eq!(door.fails("192.0.2.1", "alice", 3.1), Ok(()));
+}
+
+/// Where many have failed, those who succeed must not wait for each other: a place whose program had a wrong password for an hour.
+#[test]
+fn what_succeeds_or_is_not_verified_makes_no_wait() {
+    let door = Door::new(SETTINGS);
+    assert_eq!(door.admits("192.0.2.1", |n| format!("user{n}"), 0.0), 50);
+    for n in 0..100 {
+        door.begin("192.0.2.1", &format!("user{n}"), 1.0).unwrap().succeed();
+    }
+    assert_eq!(door.admits("192.0.2.2", |_| "alice".into(), 0.0), 5);
+    for _ in 0..100 {
+        door.begin("192.0.2.2", "alice", 1.0).unwrap().withdraw();
+    }
+    assert_eq!(door.admits("192.0.2.1", |n| format!("victim{n}"), 1.0), 1);
+    assert_eq!(door.admits("192.0.2.2", |_| "alice".into(), 1.0), 1);
+}
+
+/// An account of one's own makes no room for guesses, while it is being verified or after that.
+#[test]
+fn a_success_shortens_no_wait_of_others() {
+    let door = Door::new(SETTINGS);
+    assert_eq!(door.admits("192.0.2.1", |n| format!("user{n}"), 0.0), 50);
+    let own = door.begin("192.0.2.1", "mallory", 1.0).unwrap();
+    let guess = door.begin("192.0.2.1", "victim", 3.0).unwrap();
+    own.succeed();
+    assert!(door.fails("192.0.2.1", "victim", 3.5).is_err(), "the guess has a wait of its own");
+    drop(guess);
+}
+
 /// One event for a burst, however many tries it has.
 #[test]
 fn the_first_refusal_is_told() {

@@ -70,20 +70,17 @@ impl Users {
         rules: &ImportRules,
         now: UnixTime,
     ) -> Result<Outcome, UserError> {
-        let work = new.password.as_ref().and_then(|hash| hash.work());
-        if !work.is_none_or(|work| merge(works, work)) {
-            return Ok(Outcome::Refused {
-                reason: "the store has hashes with too many different parameters already: leave the hash out"
-                    .into(),
-            });
+        if !new.roles.as_ref().unwrap_or(&rules.default_roles).fit() {
+            return Ok(Outcome::Refused { reason: UserError::TooManyRoles.to_string() });
         }
         let folded = new.username.folded();
         if !staged.contains_key(&folded) {
             let Some(stored) = self.read(&new.username)? else {
-                staged.insert(
-                    folded,
-                    Staged { stored: None, user: make(new, rules, now)?, effect: Effect::None },
-                );
+                if !takes(works, new) {
+                    return Ok(too_many_works());
+                }
+                let user = make(new, rules, now)?;
+                staged.insert(folded, Staged { stored: None, user, effect: Effect::None });
                 return Ok(Outcome::Added);
             };
             let user = stored.user.clone();
@@ -98,6 +95,7 @@ impl Users {
                 Outcome::Refused { reason: UserError::Exists(existing.user.username.clone()).to_string() }
             }
             IfExists::Skip => Outcome::Skipped,
+            IfExists::Update if !takes(works, new) => too_many_works(),
             IfExists::Update => {
                 existing.update(new);
                 Outcome::Updated
@@ -129,6 +127,16 @@ impl Users {
         }
         self.commit_all_revoking(batch, &floors)
     }
+}
+
+/// Whether the kind of the hash, if there is one, is among those that users have, or can be.
+fn takes(works: &mut Vec<Work>, new: &ImportedUser) -> bool {
+    new.work().is_none_or(|work| merge(works, work))
+}
+
+fn too_many_works() -> Outcome {
+    let reason = "the store has hashes with too many different parameters already: leave the hash out";
+    Outcome::Refused { reason: reason.into() }
 }
 
 impl Staged {

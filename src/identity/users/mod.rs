@@ -67,6 +67,12 @@ pub enum UserError {
     /// The name is taken, by this user.
     #[error("there is already a user \"{0}\" (usernames compare without regard to case)")]
     Exists(Username),
+    /// No token would have room for them, so the user could not log in.
+    #[error(
+        "these are too many roles: with three bytes more for each, their names may have {} bytes together; use fewer or shorter ones",
+        Roles::MAX_BYTES
+    )]
+    TooManyRoles,
     /// Others kept changing the same user.
     #[error("user \"{0}\" is being changed by others all the time; try again")]
     Contended(Username),
@@ -103,7 +109,7 @@ impl Users {
     /// Adds an enabled user.
     ///
     /// # Errors
-    /// [`UserError::Exists`] when the name is taken.
+    /// [`UserError::Exists`] when the name is taken, [`UserError::TooManyRoles`].
     pub fn add(
         &self,
         username: &Username,
@@ -117,7 +123,7 @@ impl Users {
     /// Adds an enabled user without a password, together with a batch that depends on the user, and what else came of making it.
     ///
     /// # Errors
-    /// [`UserError::Exists`] when the name is taken.
+    /// [`UserError::Exists`] when the name is taken, [`UserError::TooManyRoles`].
     pub(super) fn add_invited<T>(
         &self,
         username: &Username,
@@ -149,8 +155,11 @@ impl Users {
     /// Gives the user exactly these roles. Ends older tokens, unless the user had the same roles before.
     ///
     /// # Errors
-    /// [`UserError::NotFound`], [`UserError::Contended`], [`UserError::Store`].
+    /// [`UserError::TooManyRoles`], [`UserError::NotFound`], [`UserError::Contended`], [`UserError::Store`].
     pub fn set_roles(&self, username: &Username, roles: &Roles, now: UnixTime) -> Result<User, UserError> {
+        if !roles.fit() {
+            return Err(UserError::TooManyRoles);
+        }
         self.change(username, now, |user| {
             let changed = user.roles != *roles;
             user.roles = roles.clone();
@@ -272,6 +281,9 @@ fn fresh(
     password: PasswordHash,
     now: UnixTime,
 ) -> Result<User, UserError> {
+    if !roles.fit() {
+        return Err(UserError::TooManyRoles);
+    }
     Ok(User {
         id: UserId::generate(now)?,
         username: username.clone(),
