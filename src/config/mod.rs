@@ -2,11 +2,12 @@
 //!
 //! [`load`] reads a file, [`parse`] a text; both give a [`Config`], which cannot be wrong, or [`Diagnostics`] with every
 //! error of the file. The text is read in three steps: `toml` gives a tree in which everything has its place (and goes on
-//! behind syntax errors); `reader` and `rule` turn keys into checked values; `sections`, `upstreams`, `route`, `routes` and
-//! `local` say which keys there are and what must hold between them. `Display` of [`Config`] is the way back.
+//! behind syntax errors); `reader` and `rule` turn keys into checked values; `sections`, `issuers`, `upstreams`, `route`, `routes`
+//! and `local` say which keys there are and what must hold between them. `Display` of [`Config`] is the way back.
 
 mod diagnostics;
 mod find;
+mod issuers;
 mod limits;
 mod local;
 mod reader;
@@ -31,6 +32,7 @@ use reader::{Fields, bare};
 
 pub use diagnostics::Diagnostics;
 pub use find::{NotFound, find_file};
+pub use issuers::{ClaimPath, FetchUrl, ForeignAlgorithm, ForeignIssuer, InvalidUrl, KeySource};
 pub use limits::{Limit, Per, Rate};
 pub use settings::{
     AccessLog, Algorithm, Audit, Config, Endpoint, IdentityHeaders, Log, LogFormat, Login, Metrics, Route,
@@ -41,7 +43,7 @@ pub use settings::{
 const MAX_FILE: u64 = 4 << 20;
 
 /// The tables of this version.
-const TABLES: [&str; 11] = [
+const TABLES: [&str; 12] = [
     "server",
     "store",
     "token",
@@ -53,10 +55,11 @@ const TABLES: [&str; 11] = [
     "limit",
     "upstream",
     "route",
+    "issuer",
 ];
 
 /// Tables that the design has and this version does not.
-const LATER: [&str; 4] = ["tls", "admin", "trace", "issuer"];
+const LATER: [&str; 3] = ["tls", "admin", "trace"];
 
 /// Reads and checks a file.
 ///
@@ -127,6 +130,7 @@ fn read(text: &str, machine: &Machine, problems: &mut Problems) -> Option<Config
     let (server, local) = sections::server(fields!("server"), machine.cores, &limits);
     let store = sections::store(fields!("store"), &machine.base);
     let token = sections::token(fields!("token"), &server.listen);
+    let issuers = issuers::read(table("issuer"), &machine.base, &token.issuer, problems);
     let login = sections::login(fields!("login"), machine.cores);
     let identity_headers = sections::identity_headers(fields!("identity_headers"));
     let log = sections::log(fields!("log"), &machine.base);
@@ -142,6 +146,7 @@ fn read(text: &str, machine: &Machine, problems: &mut Problems) -> Option<Config
         server,
         store,
         token,
+        issuers,
         login,
         identity_headers,
         log,

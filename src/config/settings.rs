@@ -9,6 +9,7 @@ use http::HeaderName;
 use http::uri::Authority;
 use ipnet::IpNet;
 
+use super::issuers::ForeignIssuer;
 use super::limits::Limit;
 use crate::name::{RouteName, UpstreamName};
 use crate::route::{Access, Pattern, Table};
@@ -23,6 +24,8 @@ pub struct Config {
     pub store: Store,
     /// `[token]`
     pub token: Token,
+    /// `[[issuer]]`, in the order of the file.
+    pub issuers: Vec<ForeignIssuer>,
     /// `[login]`
     pub login: Login,
     /// `[identity_headers]`

@@ -2,6 +2,7 @@
 
 mod errors;
 mod example;
+mod issuers;
 mod limits;
 mod roundtrip;
 mod routes;
@@ -53,6 +54,7 @@ fn assert_same(a: &Config, b: &Config) {
     assert_eq!(a.server, b.server);
     assert_eq!(a.store, b.store);
     assert_eq!(a.token, b.token);
+    assert_eq!(a.issuers, b.issuers);
     assert_eq!(a.login, b.login);
     assert_eq!(a.identity_headers, b.identity_headers);
     assert_eq!(a.log, b.log);
