@@ -21,7 +21,7 @@ use super::TokenView;
 use super::api::{self, VerifyFn};
 use super::metrics::{self, PageFn};
 use crate::clock;
-use crate::identity::{Administered, Recorder};
+use crate::identity::{AdminError, Administered, Recorder};
 use crate::observe::audit::{Actor, Audit};
 use crate::observe::metrics::Format;
 use crate::shutdown::Signal;
@@ -73,7 +73,7 @@ impl AdminServer {
         path: &Path,
         administered: Administered,
         audit: Audit,
-        verify: impl Fn(&str) -> Result<TokenView, String> + Send + Sync + 'static,
+        verify: impl Fn(&str) -> Result<TokenView, AdminError> + Send + Sync + 'static,
         page: impl Fn(Format) -> Option<String> + Send + Sync + 'static,
     ) -> Result<Self, SocketError> {
         let fail = |source: io::Error| {

@@ -1,6 +1,8 @@
 //! Assembles the gateway: configuration → store → snapshot → listeners → tasks. Owns what outlives a reload.
 
+mod check;
 mod encryption;
+mod issuers;
 mod metrics;
 mod publisher;
 mod upkeep;
@@ -14,9 +16,11 @@ use arc_swap::ArcSwap;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
+use self::check::verify_with;
+use self::issuers::keep_issuers;
 use self::metrics::Metrics;
 use self::publisher::{Publisher, keep_keys};
-use crate::admin::{self, AdminServer, SocketError, TokenView};
+use crate::admin::{self, AdminServer, SocketError};
 use crate::causes::with_causes;
 use crate::clock;
 use crate::config::Config;
@@ -34,8 +38,9 @@ use crate::reload::{self, Parts};
 use crate::server::{self, BindError, Workers, WorkersError};
 use crate::shutdown::{self, Signal, Trigger};
 use crate::store::{SledStore, Store, StoreError, Timed};
-use crate::token::{Revocations, Verifier};
+use crate::token::Revocations;
 
+pub use self::check::check_token;
 pub use self::encryption::{EncryptionKeyError, seal_of};
 
 /// A store that another process holds is waited for: a gateway that is being replaced needs a moment to let go.
@@ -151,6 +156,7 @@ impl Gateway {
         let tasks = vec![
             tokio::spawn(admin.run(signal.clone(), config.server.shutdown_grace)),
             tokio::spawn(upkeep::forget(publisher.parts(), shared.clone(), signal.clone())),
+            tokio::spawn(keep_issuers(publisher.clone(), signal.clone())),
             tokio::spawn(keep_keys(publisher.clone(), signal)),
         ];
         let event = Event::success(Action::Start, clock::now()).on(configuration(&shared.snapshot.load()));
@@ -319,25 +325,4 @@ fn instance_name() -> Result<String, NoRandomness> {
     let mut bytes = [0; 4];
     fill_random(&mut bytes)?;
     Ok(format!("{:08x}", u32::from_le_bytes(bytes)))
-}
-
-/// Checks a token exactly as requests are checked, without the cache.
-fn verify_with(shared: Arc<Shared>) -> impl Fn(&str) -> Result<TokenView, String> + Send + Sync + 'static {
-    move |token| {
-        let snapshot = shared.snapshot.load_full();
-        check_token(&snapshot.verifier, &shared.revocations, token)
-    }
-}
-
-/// What a token says, if it is valid now.
-///
-/// # Errors
-/// The reason why it is not.
-pub fn check_token(verifier: &Verifier, revocations: &Revocations, token: &str) -> Result<TokenView, String> {
-    let verified = verifier.verify(token, clock::now()).map_err(|error| error.to_string())?;
-    if revocations.refuses(&verified) {
-        return Err(format!("the tokens of user {} were revoked", verified.username));
-    }
-    let (username, roles) = (verified.username, verified.roles);
-    Ok(TokenView { username, roles, expires_at: verified.expires.as_secs() })
 }

@@ -6,41 +6,59 @@ use http::{HeaderValue, header};
 
 use crate::body::TokenEnd;
 use crate::clock::UnixTime;
-use crate::id::SessionId;
 use crate::message::Fields;
-use crate::name::{Role, Roles, Username};
+use crate::name::{CallerName, Role, Roles};
 use crate::observe::metrics::TokenCounters;
 use crate::reject::Reject;
-use crate::token::{Cache, Revocations, TokenError, Verified, Verifier};
+use crate::token::{Accepted, Cache, ForeignToken, Revocations, TokenError, Verified, Verifier};
 
 /// Somebody with a valid token.
 #[derive(Debug)]
 pub struct Caller {
-    username: Username,
+    name: CallerName,
     roles: Roles,
     expires: UnixTime,
     accepted_until: UnixTime,
-    verified: Option<Verified>,
+    proof: Proof,
     user_header: HeaderValue,
     role_header: HeaderValue,
 }
 
+/// Why somebody is taken for a caller.
+#[derive(Debug)]
+enum Proof {
+    /// A token of ours.
+    Own(Verified),
+    /// A token of a foreign issuer.
+    Foreign,
+    /// Nothing: it is supposed.
+    Supposed,
+}
+
 impl Caller {
-    fn new(verified: Verified, accepted_until: UnixTime) -> Result<Self, Reject> {
-        let caller = Self::supposed(verified.username.clone(), verified.roles.clone(), verified.expires)?;
-        Ok(Self { verified: Some(verified), accepted_until, ..caller })
+    fn new(token: Accepted, accepted_until: UnixTime) -> Result<Self, Reject> {
+        let (caller, proof) = match token {
+            Accepted::Own(token) => {
+                let (name, roles) = (token.username.clone().into(), token.roles.clone());
+                (Self::supposed(name, roles, token.expires)?, Proof::Own(token))
+            }
+            Accepted::Foreign(ForeignToken { caller, roles, expires }) => {
+                (Self::supposed(caller, roles, expires)?, Proof::Foreign)
+            }
+        };
+        Ok(Self { proof, accepted_until, ..caller })
     }
 
     /// Somebody who is supposed to have logged in: for `explain`, which asks what would happen.
     ///
     /// # Errors
     /// [`Reject::Internal`] if the names do not fit into a header, which their types rule out.
-    pub fn supposed(username: Username, roles: Roles, expires: UnixTime) -> Result<Self, Reject> {
+    pub fn supposed(name: CallerName, roles: Roles, expires: UnixTime) -> Result<Self, Reject> {
         let header =
             |text: &str| HeaderValue::from_str(text).map_err(|error| Reject::Internal(error.to_string()));
-        let (user_header, role_header) = (header(username.as_str())?, header(&roles.to_string())?);
-        let accepted_until = expires;
-        Ok(Self { username, roles, expires, accepted_until, verified: None, user_header, role_header })
+        let (user_header, role_header) = (header(name.as_str())?, header(&roles.to_string())?);
+        let (accepted_until, proof) = (expires, Proof::Supposed);
+        Ok(Self { name, roles, expires, accepted_until, proof, user_header, role_header })
     }
 
     /// Bytes on the heap, behind an `Arc`. What the allocator adds counts: names are so short that it is more than they are.
@@ -48,16 +66,16 @@ impl Caller {
         /// A block's own head, the counts of an `Arc`, and rounding up.
         const BLOCK: usize = 32;
         let roles = self.roles.iter().count();
-        let client = self.verified.as_ref().map_or(0, |verified| verified.client_id.len());
+        let client = self.own_token().map_or(0, |token| token.client_id.len());
         let texts = 2 * (self.user_header.len() + self.role_header.len()) + client;
         // Itself, the username, the list of roles and each of them, the client's id, two header values.
         size_of::<Self>() + texts + roles * size_of::<Role>() + (6 + roles) * BLOCK
     }
 
-    /// The name of the user.
+    /// Who it is, as backends and logs are told.
     #[must_use]
-    pub fn username(&self) -> &Username {
-        &self.username
+    pub fn name(&self) -> &CallerName {
+        &self.name
     }
 
     /// The roles of the user.
@@ -66,10 +84,13 @@ impl Caller {
         &self.roles
     }
 
-    /// The session of the token; `None` for somebody who is only supposed to have one.
+    /// What the token says, if it is one of ours: only then there is a user and a session here.
     #[must_use]
-    pub fn session(&self) -> Option<SessionId> {
-        self.verified.as_ref().map(|verified| verified.session)
+    pub fn own_token(&self) -> Option<&Verified> {
+        match &self.proof {
+            Proof::Own(token) => Some(token),
+            Proof::Foreign | Proof::Supposed => None,
+        }
     }
 
     /// When the token expires.
@@ -84,19 +105,21 @@ impl Caller {
         self.accepted_until
     }
 
-    /// Whether the token was revoked.
+    /// Whether the token was revoked. One of a foreign issuer cannot be, here: it ends when it expires, or with its key.
     #[must_use]
     pub fn is_refused_by(&self, revocations: &Revocations) -> bool {
-        self.verified.as_ref().is_none_or(|it| revocations.refuses(it))
+        match &self.proof {
+            Proof::Own(token) => revocations.refuses(token),
+            Proof::Foreign => false,
+            Proof::Supposed => true,
+        }
     }
 
     /// What is to be said to whoever has a token that has ended.
     #[must_use]
     pub fn refusal(&self, end: TokenEnd) -> Reject {
         match end {
-            TokenEnd::Revoked => {
-                Reject::Revoked(format!("the tokens of user {} were revoked", self.username))
-            }
+            TokenEnd::Revoked => Reject::Revoked(format!("the tokens of user {} were revoked", self.name)),
             TokenEnd::Expired => Reject::InvalidToken(TokenError::Expired(self.expires)),
         }
     }
@@ -157,9 +180,9 @@ impl Authenticator<'_> {
     }
 
     fn verify(&self, token: &str, now: UnixTime) -> Result<Arc<Caller>, Reject> {
-        let verified = self.verifier.verify(token, now).map_err(Reject::InvalidToken)?;
-        let until = self.verifier.accepted_until(&verified);
-        let caller = Arc::new(Caller::new(verified, until)?);
+        let accepted = self.verifier.accept(token, now).map_err(Reject::of_token)?;
+        let until = self.verifier.accepted_until(accepted.expires());
+        let caller = Arc::new(Caller::new(accepted, until)?);
         let weight = caller.weight();
         let mut cache = self.cache.lock().unwrap_or_else(PoisonError::into_inner);
         cache.put(token.as_bytes(), caller.clone(), until, weight);

@@ -17,7 +17,7 @@ use http_body::Body;
 
 pub use connection::{Connection, Protocol};
 pub use exchange::{Switched, Tracked};
-pub use snapshot::{Shared, Snapshot};
+pub use snapshot::{HandedOn, Shared, Snapshot};
 pub use worker::{View, Worker};
 
 use crate::auth::{self, Authenticator};

@@ -11,6 +11,7 @@ use crate::body::TrailerFilter;
 use crate::config::{Config, Route};
 use crate::health::Health;
 use crate::inbound::Limits;
+use crate::issuers::Sources;
 use crate::limit::Limits as Buckets;
 use crate::oauth::Provider;
 use crate::observe::metrics::Series;
@@ -37,6 +38,8 @@ pub struct Snapshot {
     pub refusals: Prepared,
     /// Keys and rules for tokens.
     pub verifier: Verifier,
+    /// Where the keys of foreign issuers come from. What the verifier has of them is what was known when this was built.
+    pub issuers: Sources,
     /// The token endpoint and what belongs to it.
     pub provider: Arc<Provider>,
     /// What the probes are told.
@@ -44,6 +47,17 @@ pub struct Snapshot {
     /// Counters by the names of the configuration; `None` if nothing is counted.
     pub series: Option<Arc<Series>>,
     hash: OnceLock<String>,
+}
+
+/// What a snapshot has from the one before, as far as it names the same.
+#[derive(Debug)]
+pub struct HandedOn {
+    /// Counters; `None` if nothing is counted.
+    pub series: Option<Arc<Series>>,
+    /// The buckets of the limits.
+    pub buckets: Arc<Buckets>,
+    /// What is known of the keys of foreign issuers.
+    pub issuers: Sources,
 }
 
 impl fmt::Debug for Snapshot {
@@ -60,10 +74,10 @@ impl Snapshot {
         verifier: Verifier,
         provider: Arc<Provider>,
         health: Arc<Health>,
-        series: Option<Arc<Series>>,
-        buckets: Arc<Buckets>,
+        handed_on: HandedOn,
         instance: &str,
     ) -> Self {
+        let HandedOn { series, buckets, issuers } = handed_on;
         let headers = Arc::new(HeaderPolicy::new(&config.identity_headers, instance));
         let policy = headers.clone();
         Self {
@@ -74,6 +88,7 @@ impl Snapshot {
             buckets,
             refusals: Prepared::default(),
             verifier,
+            issuers,
             provider,
             health,
             series,

@@ -33,6 +33,9 @@ pub enum OAuthError {
     /// The scope is malformed, or more than the client may have.
     #[error("the scope is malformed or more than may be granted")]
     InvalidScope,
+    /// The token is a good one of another issuer, so it cannot be ended here (RFC 7009 §2.2.1).
+    #[error("the token is from another issuer, and is to be revoked there")]
+    UnsupportedTokenType,
     /// Too many tries have failed. The next one may be made after this time.
     #[error("too many failed attempts; try again later")]
     Throttled(Duration),
@@ -76,6 +79,7 @@ impl OAuthError {
             Self::UnauthorizedClient => "unauthorized_client",
             Self::UnsupportedGrantType => "unsupported_grant_type",
             Self::InvalidScope => "invalid_scope",
+            Self::UnsupportedTokenType => "unsupported_token_type",
             Self::Throttled(_) | Self::Busy(_) => "temporarily_unavailable",
             Self::Failed => "server_error",
         }
@@ -91,7 +95,8 @@ impl OAuthError {
             | Self::InvalidRefreshToken
             | Self::UnauthorizedClient
             | Self::UnsupportedGrantType
-            | Self::InvalidScope => StatusCode::BAD_REQUEST,
+            | Self::InvalidScope
+            | Self::UnsupportedTokenType => StatusCode::BAD_REQUEST,
             // RFC 6585 §4.
             Self::Throttled(_) => StatusCode::TOO_MANY_REQUESTS,
             Self::Busy(_) => StatusCode::SERVICE_UNAVAILABLE,
@@ -133,6 +138,7 @@ impl OAuthError {
             | Self::UnauthorizedClient
             | Self::UnsupportedGrantType
             | Self::InvalidScope
+            | Self::UnsupportedTokenType
             | Self::Failed => response,
         }
     }
@@ -179,6 +185,7 @@ mod tests {
             (OAuthError::UnauthorizedClient, 400, "unauthorized_client"),
             (OAuthError::UnsupportedGrantType, 400, "unsupported_grant_type"),
             (OAuthError::InvalidScope, 400, "invalid_scope"),
+            (OAuthError::UnsupportedTokenType, 400, "unsupported_token_type"),
             (OAuthError::Throttled(Duration::ZERO), 429, "temporarily_unavailable"),
             (OAuthError::Busy(Duration::ZERO), 503, "temporarily_unavailable"),
             (OAuthError::Failed, 500, "server_error"),

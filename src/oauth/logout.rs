@@ -17,16 +17,15 @@ use crate::reject::Reject;
 /// Ends the session of the caller's token: its refresh token and all of its access tokens, on the next request.
 ///
 /// # Errors
-/// [`Reject::Unavailable`] when that could not be written down; the session then goes on.
+/// [`Reject::ForeignCaller`] for somebody whose session is not here, and [`Reject::Unavailable`] when that could not be written down; the
+/// session then goes on.
 pub async fn logout(
     permit: Permit<'_>,
     inbound: &Inbound,
     provider: &Provider,
 ) -> Result<Response<ResponseBody>, Reject> {
-    let caller = permit.caller().and_then(|caller| Some((caller, caller.session()?)));
-    let (caller, session) =
-        caller.ok_or_else(|| Reject::Internal("a logout without a session".to_owned()))?;
-    let name = caller.username().clone();
+    let token = permit.caller().and_then(|caller| caller.own_token()).ok_or(Reject::ForeignCaller)?;
+    let (session, name) = (token.session, token.username.clone());
     let event =
         Event::success(Action::Logout, clock::now()).by(Actor::User(name)).on(Target::Session(session));
     let event = event.session(session).from(origin(inbound));

@@ -17,7 +17,7 @@ use crate::message::Response;
 use crate::observe::audit::{Action, Actor, Event, Target};
 use crate::reject::Reject;
 use crate::secret::Secret;
-use crate::token::Verifier;
+use crate::token::{Accepted, Verifier};
 
 /// Ends what the token stands for: a refresh token its whole session, an access token itself. Whoever holds a token may do that.
 /// An unknown token is one that does not pass any more, so the answer is the same (RFC 7009 §2.2).
@@ -44,7 +44,12 @@ async fn revoked(
     let client = client_auth::client(inbound, &parameters, provider).await?;
     // The hint says where to look first. We see by the token itself what it is.
     let (token, now) = (parameters.required("token")?.clone(), clock::now());
-    let access = verifier.verify(token.expose(), now).ok();
+    let access = match verifier.accept(token.expose(), now) {
+        Ok(Accepted::Own(access)) => Some(access),
+        // Only its issuer can do that, and an answer of 200 would say that it is done.
+        Ok(Accepted::Foreign(_)) => return Err(OAuthError::UnsupportedTokenType.into()),
+        Err(_) => None,
+    };
     let actor = client.as_ref().map_or(Actor::Anonymous, |client| Actor::Client(client.username.to_string()));
     let end = move |sessions: &Sessions| match access {
         Some(access) if !may_end(&access.client_id, client.as_ref()) => Ok(Ended::NotTheirs),

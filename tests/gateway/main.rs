@@ -23,6 +23,8 @@ mod framing;
 mod headers;
 mod http2;
 mod idle;
+mod issuer_keys;
+mod issuers;
 mod jwt;
 mod keys;
 mod limits;
