@@ -28,6 +28,8 @@ pub mod reject;
 
 pub mod identity;
 
+pub mod issuers;
+
 pub mod token;
 
 pub mod store;

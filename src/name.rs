@@ -138,6 +138,25 @@ name_type! {
     LimitName, "a limit name", 64, "._-"
 }
 
+name_type! {
+    /// The name of a foreign issuer: `name` of `[[issuer]]`.
+    IssuerName, "an issuer name", 64, "._-"
+}
+
+name_type! {
+    /// Who is calling, as backends and logs are told: a user of ours by the username, one of a foreign issuer by its prefix and the name
+    /// there. A prefix has a colon, which no username can have. What else is allowed beyond usernames is what identities of real
+    /// issuers need (`auth0|5f7c`, `spiffe://a/b`, `o'neil@example.com`, `x#EXT#@example.com`) and no list, header or quoted string can
+    /// be broken with.
+    CallerName, "a caller's name", 320, "._@+-|:/=~#'"
+}
+
+impl From<Username> for CallerName {
+    fn from(name: Username) -> Self {
+        Self(name.0)
+    }
+}
+
 impl Username {
     /// The form in which usernames compare: ASCII lower case. The alphabet is ASCII, so that is all the folding there is.
     #[must_use]
@@ -221,7 +240,7 @@ impl FromIterator<Role> for Roles {
 
 #[cfg(test)]
 mod tests {
-    use super::{Role, Roles, Username};
+    use super::{CallerName, Role, Roles, Username};
 
     fn roles(names: &[&str]) -> Roles {
         names.iter().map(|name| Role::new(name).unwrap()).collect()
@@ -236,6 +255,20 @@ mod tests {
         }
         let message = Username::new("a b").unwrap_err().to_string();
         assert_eq!(message, "a username must be 1 to 128 characters of A-Z a-z 0-9 ._@+-; this one has ' '");
+    }
+
+    #[test]
+    fn a_caller_has_any_username_and_the_names_that_issuers_give() {
+        for text in ["alice", "kc:alice", "a:auth0|5f7c", "s:spiffe://a.b/c", "e:o'neil@x.org", "g:x#EXT#@y"]
+        {
+            assert_eq!(CallerName::new(text).unwrap().as_str(), text);
+        }
+        assert_eq!(CallerName::from(Username::new("a._@+-Z9").unwrap()).as_str(), "a._@+-Z9");
+        for text in
+            ["", "a b", "a,b", "a;b", "a\"b", "a\\b", "a<b", "a`b", "a\r\nX-Role: admin", "\u{e4}", "a\0"]
+        {
+            assert!(CallerName::new(text).is_err(), "{text:?}");
+        }
     }
 
     #[test]

@@ -7,11 +7,12 @@ use std::thread;
 use std::time::Duration;
 
 use crate::clock;
-use crate::config::{Config, Login as LoginSettings, Throttle};
+use crate::config::{Config, Login as LoginSettings, Throttle, Token};
 use crate::control::Control;
-use crate::gateway::Snapshot;
+use crate::gateway::{HandedOn, Snapshot};
 use crate::health::Health;
 use crate::identity::{Clients, KeyPolicy, Keys, KeysError, Login, Registration, Sessions, Users};
+use crate::issuers::Sources;
 use crate::limit::Limits;
 use crate::oauth::{Provider, Services};
 use crate::observe::audit::Audit;
@@ -41,8 +42,8 @@ pub struct Parts {
     pub control: Control,
 }
 
-/// The snapshot of a configuration, which counts with `series` and goes on with those `limits` that it has, too. First the signing keys
-/// follow what the configuration wants of them.
+/// The snapshot of a configuration, which counts with `series` and goes on with those limits and foreign issuers of the one `before` that
+/// it has, too. First the signing keys follow what the configuration wants of them.
 ///
 /// # Errors
 /// [`KeysError`] when the keys cannot be made or written.
@@ -50,10 +51,10 @@ pub fn build(
     config: Arc<Config>,
     parts: &Parts,
     series: Option<Arc<Series>>,
-    limits: Option<&Limits>,
+    before: Option<&Snapshot>,
 ) -> Result<Snapshot, KeysError> {
     let ring = parts.keys.settle(&KeyPolicy::from(&config.token), clock::moment())?;
-    Ok(build_with(config, parts, ring, series, limits))
+    Ok(build_with(config, parts, ring, series, before))
 }
 
 /// The snapshot of a configuration with these keys.
@@ -63,10 +64,10 @@ pub fn build_with(
     parts: &Parts,
     ring: Arc<KeyRing>,
     series: Option<Arc<Series>>,
-    limits: Option<&Limits>,
+    before: Option<&Snapshot>,
 ) -> Snapshot {
-    let token = &config.token;
-    let verifier = Verifier::new(ring.clone(), &token.issuer, &token.audience, token.leeway);
+    let issuers = Sources::new(&config.issuers, before.map(|before| &before.issuers));
+    let verifier = verifier(&config.token, ring.clone(), &issuers);
     let services = Services {
         login: parts.login.clone(),
         registration: parts.registration.clone(),
@@ -75,8 +76,16 @@ pub fn build_with(
         audit: parts.audit.clone(),
     };
     let provider = Arc::new(Provider::new(&config, services, ring, parts.control.clone()));
-    let limits = Arc::new(Limits::new(&config.limits, limits, clock::monotonic()));
-    Snapshot::new(config, verifier, provider, parts.health.clone(), series, limits, &parts.instance)
+    let buckets = before.map(|before| &*before.buckets);
+    let buckets = Arc::new(Limits::new(&config.limits, buckets, clock::monotonic()));
+    let handed_on = HandedOn { series, buckets, issuers };
+    Snapshot::new(config, verifier, provider, parts.health.clone(), handed_on, &parts.instance)
+}
+
+/// What checks tokens: ours with the keys of `ring`, and those of foreign issuers with the keys that are known now.
+#[must_use]
+pub fn verifier(token: &Token, ring: Arc<KeyRing>, issuers: &Sources) -> Verifier {
+    Verifier::with_foreign(ring, &token.issuer, &token.audience, token.leeway, issuers.trusted())
 }
 
 /// How far a reload gives way to the workers. With the greatest niceness, it would not come to an end while they are busy.

@@ -21,6 +21,7 @@ const LAYERS: &[&[&str]] = &[
     &["reject"],
     &["identity"],
     &["limit"],
+    &["issuers"],
     &["token"],
     &["store"],
     &["observe"],

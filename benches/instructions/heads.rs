@@ -10,7 +10,7 @@ use portcullis::auth::{Caller, authorize};
 use portcullis::config::Config;
 use portcullis::inbound::Inbound;
 use portcullis::message::Fields;
-use portcullis::name::{Role, Roles, Username};
+use portcullis::name::{CallerName, Role, Roles};
 use portcullis::proxy::head::Reader;
 use portcullis::proxy::{HeaderPolicy, preview};
 
@@ -31,7 +31,7 @@ struct Request {
 fn request(count: usize) -> Request {
     let config = with_routes(1, "127.0.0.1:9", Path::new("/"));
     let roles: Roles = ["reader", "writer"].into_iter().map(|role| Role::new(role).unwrap()).collect();
-    let caller = Caller::supposed(Username::new("alice").unwrap(), roles, NOW).unwrap();
+    let caller = Caller::supposed(CallerName::new("alice").unwrap(), roles, NOW).unwrap();
     let policy = HeaderPolicy::new(&config.identity_headers, "0123abcd");
     let inbound = inbound(&config, fields(count));
     let request = Request { config, policy, inbound, caller: Arc::new(caller) };

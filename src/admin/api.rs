@@ -19,7 +19,7 @@ use crate::name::Username;
 use crate::secret::Secret;
 
 /// Checks a token as the gateway does for requests; the text says why it is not valid.
-pub(super) type VerifyFn = dyn Fn(&str) -> Result<TokenView, String> + Send + Sync;
+pub(super) type VerifyFn = dyn Fn(&str) -> Result<TokenView, AdminError> + Send + Sync;
 
 /// Answers one request.
 pub(super) fn answer(
@@ -207,7 +207,7 @@ fn change(users: &dyn UserAdmin, name: &Username, change: Change) -> Result<Vec<
 
 fn check_token(verify: &VerifyFn, body: &[u8]) -> Result<Vec<u8>, AdminError> {
     let request: VerifyToken = parse(body)?;
-    json(&verify(&request.token).map_err(|reason| AdminError::Invalid { reason })?)
+    json(&verify(&request.token)?)
 }
 
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, AdminError> {

@@ -74,7 +74,7 @@ impl Client {
     /// Whom a token speaks for, as the gateway sees it.
     ///
     /// # Errors
-    /// [`AdminError::Invalid`] says why the token is not valid.
+    /// [`AdminError::Invalid`] says why the token is not valid, [`AdminError::Busy`] why that is not known.
     pub fn verify_token(&self, token: &str) -> Result<TokenView, AdminError> {
         self.call(&Method::POST, VERIFY, &VerifyToken { token: token.to_owned() })
     }

@@ -22,7 +22,7 @@ use super::api::{self, VerifyFn};
 use super::metrics::{self, PageFn};
 use crate::clock;
 use crate::control::Control;
-use crate::identity::{Administered, Recorder};
+use crate::identity::{AdminError, Administered, Recorder};
 use crate::observe::audit::{Actor, Audit};
 use crate::observe::metrics::Format;
 use crate::shutdown::Signal;
@@ -76,7 +76,7 @@ impl AdminServer {
         path: &Path,
         administered: Administered,
         audit: Audit,
-        verify: impl Fn(&str) -> Result<TokenView, String> + Send + Sync + 'static,
+        verify: impl Fn(&str) -> Result<TokenView, AdminError> + Send + Sync + 'static,
         page: impl Fn(Format) -> Option<String> + Send + Sync + 'static,
         control: Control,
     ) -> Result<Self, SocketError> {

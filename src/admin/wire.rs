@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 use crate::identity::{AdminError, ClientCredential, ImportRules, ImportedUser, Rotation};
-use crate::name::{Roles, Username};
+use crate::name::{CallerName, Roles, Username};
 
 /// The users.
 pub(super) const USERS: &str = "/admin/v1/users";
@@ -107,7 +107,7 @@ pub(super) struct VerifyToken {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct TokenView {
     /// The user.
-    pub username: Username,
+    pub username: CallerName,
     /// The roles in the token.
     pub roles: Roles,
     /// When it expires, in seconds since the epoch.

@@ -79,6 +79,7 @@ impl Metrics {
             hashing_jobs: self.pool.depth(),
             revocations: shared.revocations.len(),
             signing_keys: self.keys.figures(),
+            issuers: snapshot.issuers.iter().map(|source| source.figures()).collect(),
             writes: self.store.writes(),
             writable: self.store.writable().is_ok(),
             audit: self.audit.counters(),

@@ -1,6 +1,8 @@
 //! Assembles the gateway: configuration → store → snapshot → listeners → tasks. Owns what outlives a reload.
 
+mod check;
 mod encryption;
+mod issuers;
 mod metrics;
 mod publisher;
 mod upkeep;
@@ -14,9 +16,11 @@ use arc_swap::ArcSwap;
 use tokio::runtime::Handle;
 use tokio::task::JoinHandle;
 
+use self::check::verify_with;
+use self::issuers::keep_issuers;
 use self::metrics::Metrics;
 use self::publisher::{Publisher, follow_clock, keep_keys};
-use crate::admin::{self, AdminServer, SocketError, TokenView};
+use crate::admin::{self, AdminServer, SocketError};
 use crate::causes::with_causes;
 use crate::clock;
 use crate::config::Config;
@@ -35,8 +39,9 @@ use crate::reload::{self, Parts};
 use crate::server::{self, BindError, Workers, WorkersError};
 use crate::shutdown::{self, Signal, Trigger};
 use crate::store::{SledStore, Store, StoreError, Timed};
-use crate::token::{ApiKeys, Revocations, Verifier, is_api_key};
+use crate::token::Revocations;
 
+pub use self::check::check_token;
 pub use self::encryption::{EncryptionKeyError, seal_of};
 
 /// A store that another process holds is waited for: a gateway that is being replaced needs a moment to let go.
@@ -124,20 +129,7 @@ impl Gateway {
         };
         let pool = Arc::new(HashPool::new(login.permits, login.queue, params).map_err(StartError::HashPool)?);
         restore_works(&users, &pool)?;
-        let throttle = Arc::new(Throttle::new(&login.throttle, clock::monotonic()));
-        let keys = open_keys(&config, store.clone())?;
-        follow_clock(&keys, &KeyPolicy::from(&config.token), &audit)?;
-        let parts = Parts {
-            users: users.clone(),
-            keys: Arc::new(keys),
-            login: Arc::new(Login::new(users.clone(), pool.clone(), throttle)),
-            registration: registration(&config, &store, &users, &pool),
-            sessions: Sessions::open(store.clone(), users.clone(), &seal_of(&config.store)?)?,
-            audit: audit.clone(),
-            health: Arc::new(Health::new(store.clone(), audit.clone())),
-            instance: instance_name()?,
-            control: Control::new(Handle::current()),
-        };
+        let parts = parts(&config, &store, &users, &pool, &audit)?;
         let metrics = Metrics::new(&config, timed, &parts, pool.clone()).map(Arc::new);
         let series = metrics.as_ref().map(|metrics| metrics.series(&config, None));
         let snapshot = reload::build(config.clone(), &parts, series, None)?;
@@ -161,6 +153,7 @@ impl Gateway {
         let tasks = vec![
             tokio::spawn(admin.run(signal.clone(), config.server.shutdown_grace)),
             tokio::spawn(upkeep::forget(publisher.parts(), shared.clone(), signal.clone())),
+            tokio::spawn(keep_issuers(publisher.clone(), signal.clone())),
             tokio::spawn(keep_keys(publisher.clone(), signal)),
         ];
         let event = Event::success(Action::Start, clock::now()).on(configuration(&shared.snapshot.load()));
@@ -278,6 +271,30 @@ pub fn open_keys(config: &Config, store: Arc<dyn Store>) -> Result<Keys, StartEr
     Ok(Keys::read(store, seal, &KeyPolicy::from(&config.token), clock::now())?)
 }
 
+/// What snapshots are built from, and outlives them.
+fn parts(
+    config: &Config,
+    store: &Arc<dyn Store>,
+    users: &Users,
+    pool: &Arc<HashPool>,
+    audit: &Audit,
+) -> Result<Parts, StartError> {
+    let throttle = Arc::new(Throttle::new(&config.login.throttle, clock::monotonic()));
+    let keys = open_keys(config, store.clone())?;
+    follow_clock(&keys, &KeyPolicy::from(&config.token), audit)?;
+    Ok(Parts {
+        users: users.clone(),
+        keys: Arc::new(keys),
+        login: Arc::new(Login::new(users.clone(), pool.clone(), throttle)),
+        registration: registration(config, store, users, pool),
+        sessions: Sessions::open(store.clone(), users.clone(), &seal_of(&config.store)?)?,
+        audit: audit.clone(),
+        health: Arc::new(Health::new(store.clone(), audit.clone())),
+        instance: instance_name()?,
+        control: Control::new(Handle::current()),
+    })
+}
+
 fn registration(
     config: &Config,
     store: &Arc<dyn Store>,
@@ -351,37 +368,4 @@ fn instance_name() -> Result<String, NoRandomness> {
     let mut bytes = [0; 4];
     fill_random(&mut bytes)?;
     Ok(format!("{:08x}", u32::from_le_bytes(bytes)))
-}
-
-/// Checks a token exactly as requests are checked, without the cache.
-fn verify_with(shared: Arc<Shared>) -> impl Fn(&str) -> Result<TokenView, String> + Send + Sync + 'static {
-    move |token| {
-        let snapshot = shared.snapshot.load_full();
-        let api_keys = snapshot.config.login.api_keys.then_some(&*shared.api_keys);
-        check_token(&snapshot.verifier, api_keys, &shared.revocations, token)
-    }
-}
-
-/// What a token says, or an API key if they are taken, if it is valid now.
-///
-/// # Errors
-/// The reason why it is not.
-pub fn check_token(
-    verifier: &Verifier,
-    api_keys: Option<&ApiKeys>,
-    revocations: &Revocations,
-    token: &str,
-) -> Result<TokenView, String> {
-    let verified = match api_keys {
-        Some(keys) if is_api_key(token.as_bytes()) => {
-            keys.find(token.as_bytes(), clock::now()).map(Arc::unwrap_or_clone)
-        }
-        _ => verifier.verify(token, clock::now()),
-    };
-    let verified = verified.map_err(|error| error.to_string())?;
-    if revocations.refuses(&verified) {
-        return Err(format!("the tokens of user {} were revoked", verified.username));
-    }
-    let (username, roles) = (verified.username, verified.roles);
-    Ok(TokenView { username, roles, expires_at: verified.expires.as_secs() })
 }

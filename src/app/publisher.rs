@@ -1,5 +1,5 @@
-//! The only place where a snapshot is replaced: by a reload, and when the signing keys change. One at a time, so that neither
-//! undoes what the other did.
+//! The only place where a snapshot is replaced: by a reload, and when the signing keys or those of a foreign issuer change. One at a
+//! time, so that none undoes what another did.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
@@ -11,11 +11,13 @@ use super::{StartError, configuration};
 use crate::causes::with_causes;
 use crate::clock;
 use crate::config::Config;
-use crate::gateway::Shared;
+use crate::gateway::{Shared, Snapshot};
 use crate::identity::{AdminError, KeyAdmin, KeyPolicy, KeyView, Keys, KeysError, Rotation};
+use crate::issuers::Sources;
 use crate::observe::audit::{Action, Audit, Event};
 use crate::reload::{self, Parts};
 use crate::shutdown::Signal;
+use crate::token::KeyRing;
 
 /// The signing keys are looked at so often even if nothing is due: the wall clock may have been set, and a write that failed
 /// may succeed.
@@ -30,11 +32,13 @@ pub(super) struct Publisher {
     turn: Mutex<()>,
     /// Something may be due sooner than it was.
     sooner: Notify,
+    /// The foreign issuers may be others.
+    reloaded: Notify,
 }
 
 impl Publisher {
     pub(super) fn new(shared: Arc<Shared>, parts: Parts) -> Self {
-        Self { shared, parts, turn: Mutex::new(()), sooner: Notify::new() }
+        Self { shared, parts, turn: Mutex::new(()), sooner: Notify::new(), reloaded: Notify::new() }
     }
 
     pub(super) fn parts(&self) -> &Parts {
@@ -47,7 +51,7 @@ impl Publisher {
         let before = self.shared.snapshot.load_full();
         let series = metrics.map(|metrics| metrics.series(&config, before.series.as_deref()));
         let (throttle, registration) = (config.login.throttle, config.registration.throttle);
-        let snapshot = reload::build(Arc::new(config), &self.parts, series, Some(&before.buckets))?;
+        let snapshot = reload::build(Arc::new(config), &self.parts, series, Some(&before))?;
         drop(before);
         let event = Event::success(Action::ConfigReload, clock::now()).on(configuration(&snapshot));
         self.parts.audit.record_blocking(event)?;
@@ -55,7 +59,37 @@ impl Publisher {
         self.parts.registration.throttle().adopt(&registration);
         reload::retire(self.shared.snapshot.swap(Arc::new(snapshot)), &self.parts.control);
         self.sooner.notify_one();
+        self.reloaded.notify_one();
         Ok(())
+    }
+
+    /// Where the keys of the foreign issuers come from.
+    pub(super) fn sources(&self) -> Sources {
+        self.shared.snapshot.load().issuers.clone()
+    }
+
+    /// Waits for another configuration. One that came while nobody waited counts.
+    pub(super) async fn reloaded(&self) {
+        self.reloaded.notified().await;
+    }
+
+    /// Puts in force what is known of the keys of the foreign issuers, if they are others. The same ones change nothing, so that no
+    /// worker forgets the tokens that it has verified.
+    pub(super) fn adopt_issuer_keys(&self) {
+        let _turn = self.turn();
+        let snapshot = self.shared.snapshot.load_full();
+        if snapshot.issuers.differ_from(snapshot.verifier.foreign()) {
+            let ring = snapshot.verifier.ring().clone();
+            self.replace_keys(snapshot, ring);
+        }
+    }
+
+    /// The same configuration with other keys, from a snapshot that nobody else can replace meanwhile.
+    fn replace_keys(&self, snapshot: Arc<Snapshot>, ring: Arc<KeyRing>) {
+        let (config, series) = (snapshot.config.clone(), snapshot.series.clone());
+        let renewed = reload::build_with(config, &self.parts, ring, series, Some(&snapshot));
+        drop(snapshot);
+        reload::retire(self.shared.snapshot.swap(Arc::new(renewed)), &self.parts.control);
     }
 
     /// Does what is due with the signing keys, puts them in force where that has changed them, and says when to look again.
@@ -74,11 +108,8 @@ impl Publisher {
         // What was done before a failure is on the disk, so it counts.
         let ring = self.parts.keys.ring().ok_or(KeysError::None)?;
         if ring.id() != snapshot.verifier.ring().id() {
-            let (config, series) = (snapshot.config.clone(), snapshot.series.clone());
             let era = ring.era();
-            let renewed = reload::build_with(config, &self.parts, ring, series, Some(&snapshot.buckets));
-            drop(snapshot);
-            reload::retire(self.shared.snapshot.swap(Arc::new(renewed)), &self.parts.control);
+            self.replace_keys(snapshot, ring);
             // Afterwards: what is let in by the new keys is of the new era.
             self.shared.revocations.end_keys_before(era);
         }

@@ -7,12 +7,13 @@ use http::{HeaderName, HeaderValue, header};
 
 use crate::body::TokenEnd;
 use crate::clock::UnixTime;
-use crate::id::SessionId;
 use crate::message::Fields;
-use crate::name::{Role, Roles, Username};
+use crate::name::{CallerName, Role, Roles};
 use crate::observe::metrics::TokenCounters;
 use crate::reject::Reject;
-use crate::token::{ApiKeys, Cache, Revocations, TokenError, Verified, Verifier, is_api_key};
+use crate::token::{
+    Accepted, ApiKeys, Cache, ForeignToken, Revocations, TokenError, Verified, Verifier, is_api_key,
+};
 
 /// Where programs may send their API key, if the configuration allows any. Not as RFC 6750 has it, and widely known.
 pub static API_KEY: HeaderName = HeaderName::from_static("x-api-key");
@@ -20,7 +21,7 @@ pub static API_KEY: HeaderName = HeaderName::from_static("x-api-key");
 /// Somebody with a valid token or API key.
 #[derive(Debug)]
 pub struct Caller {
-    username: Username,
+    name: CallerName,
     roles: Roles,
     expires: UnixTime,
     accepted_until: UnixTime,
@@ -32,38 +33,48 @@ pub struct Caller {
 /// What somebody was let in by.
 #[derive(Debug)]
 enum Proof {
-    Token(Verified),
+    /// A token of ours.
+    Own(Verified),
+    /// An API key.
     ApiKey(Verified),
-    /// Nothing: it is only supposed.
-    None,
-}
-
-impl Proof {
-    fn verified(&self) -> Option<&Verified> {
-        match self {
-            Self::Token(verified) | Self::ApiKey(verified) => Some(verified),
-            Self::None => None,
-        }
-    }
+    /// A token of a foreign issuer.
+    Foreign,
+    /// Nothing: it is supposed.
+    Supposed,
 }
 
 impl Caller {
-    fn new(proof: Proof, accepted_until: UnixTime) -> Result<Self, Reject> {
-        let it = proof.verified().ok_or_else(|| Reject::Internal("nothing was verified".to_owned()))?;
-        let caller = Self::supposed(it.username.clone(), it.roles.clone(), it.expires)?;
-        Ok(Self { proof, accepted_until, ..caller })
+    fn new(token: Accepted, accepted_until: UnixTime) -> Result<Self, Reject> {
+        match token {
+            Accepted::Own(token) => Self::known(token, Proof::Own, accepted_until),
+            Accepted::Foreign(ForeignToken { caller, roles, expires }) => {
+                let caller = Self::supposed(caller, roles, expires)?;
+                Ok(Self { proof: Proof::Foreign, accepted_until, ..caller })
+            }
+        }
+    }
+
+    /// A user or a client of ours.
+    fn known(
+        verified: Verified,
+        proof: fn(Verified) -> Proof,
+        accepted_until: UnixTime,
+    ) -> Result<Self, Reject> {
+        let (name, roles) = (verified.username.clone().into(), verified.roles.clone());
+        let caller = Self::supposed(name, roles, verified.expires)?;
+        Ok(Self { proof: proof(verified), accepted_until, ..caller })
     }
 
     /// Somebody who is supposed to have logged in: for `explain`, which asks what would happen.
     ///
     /// # Errors
     /// [`Reject::Internal`] if the names do not fit into a header, which their types rule out.
-    pub fn supposed(username: Username, roles: Roles, expires: UnixTime) -> Result<Self, Reject> {
+    pub fn supposed(name: CallerName, roles: Roles, expires: UnixTime) -> Result<Self, Reject> {
         let header =
             |text: &str| HeaderValue::from_str(text).map_err(|error| Reject::Internal(error.to_string()));
-        let (user_header, role_header) = (header(username.as_str())?, header(&roles.to_string())?);
-        let accepted_until = expires;
-        Ok(Self { username, roles, expires, accepted_until, proof: Proof::None, user_header, role_header })
+        let (user_header, role_header) = (header(name.as_str())?, header(&roles.to_string())?);
+        let (accepted_until, proof) = (expires, Proof::Supposed);
+        Ok(Self { name, roles, expires, accepted_until, proof, user_header, role_header })
     }
 
     /// Bytes on the heap, behind an `Arc`. What the allocator adds counts: names are so short that it is more than they are.
@@ -71,16 +82,19 @@ impl Caller {
         /// A block's own head, the counts of an `Arc`, and rounding up.
         const BLOCK: usize = 32;
         let roles = self.roles.iter().count();
-        let client = self.proof.verified().map_or(0, |verified| verified.client_id.len());
+        let client = match &self.proof {
+            Proof::Own(verified) | Proof::ApiKey(verified) => verified.client_id.len(),
+            Proof::Foreign | Proof::Supposed => 0,
+        };
         let texts = 2 * (self.user_header.len() + self.role_header.len()) + client;
         // Itself, the username, the list of roles and each of them, the client's id, two header values.
         size_of::<Self>() + texts + roles * size_of::<Role>() + (6 + roles) * BLOCK
     }
 
-    /// The name of the user.
+    /// Who it is, as backends and logs are told.
     #[must_use]
-    pub fn username(&self) -> &Username {
-        &self.username
+    pub fn name(&self) -> &CallerName {
+        &self.name
     }
 
     /// The roles of the user.
@@ -89,12 +103,17 @@ impl Caller {
         &self.roles
     }
 
-    /// The session of the token. An API key has none, and neither has somebody who is only supposed to have a token.
-    #[must_use]
-    pub fn session(&self) -> Option<SessionId> {
+    /// What the token says, if it is one of ours: only then there is a user and a session here.
+    ///
+    /// # Errors
+    /// [`Reject::NoSession`] for an API key, [`Reject::ForeignCaller`] for the token of another issuer, [`Reject::Internal`] for somebody who
+    /// is only supposed.
+    pub fn own_token(&self) -> Result<&Verified, Reject> {
         match &self.proof {
-            Proof::Token(verified) => Some(verified.session),
-            Proof::ApiKey(_) | Proof::None => None,
+            Proof::Own(token) => Ok(token),
+            Proof::ApiKey(_) => Err(Reject::NoSession),
+            Proof::Foreign => Err(Reject::ForeignCaller),
+            Proof::Supposed => Err(Reject::Internal("nobody has logged in".to_owned())),
         }
     }
 
@@ -110,19 +129,21 @@ impl Caller {
         self.accepted_until
     }
 
-    /// Whether the token was revoked.
+    /// Whether the token was revoked. One of a foreign issuer cannot be, here: it ends when it expires, or with its key.
     #[must_use]
     pub fn is_refused_by(&self, revocations: &Revocations) -> bool {
-        self.proof.verified().is_none_or(|it| revocations.refuses(it))
+        match &self.proof {
+            Proof::Own(token) | Proof::ApiKey(token) => revocations.refuses(token),
+            Proof::Foreign => false,
+            Proof::Supposed => true,
+        }
     }
 
     /// What is to be said to whoever has a token that has ended.
     #[must_use]
     pub fn refusal(&self, end: TokenEnd) -> Reject {
         match end {
-            TokenEnd::Revoked => {
-                Reject::Revoked(format!("the tokens of user {} were revoked", self.username))
-            }
+            TokenEnd::Revoked => Reject::Revoked(format!("the tokens of user {} were revoked", self.name)),
             TokenEnd::Expired => Reject::InvalidToken(TokenError::Expired(self.expires)),
         }
     }
@@ -193,7 +214,7 @@ impl Authenticator<'_> {
     fn again(&self, caller: &Caller, token: &[u8], now: UnixTime) -> Result<Arc<Caller>, Reject> {
         let renewed = match &caller.proof {
             Proof::ApiKey(_) => Some(self.verify(token, now)?),
-            Proof::Token(_) | Proof::None => None,
+            Proof::Own(_) | Proof::Foreign | Proof::Supposed => None,
         };
         let passes = |caller: &Arc<Caller>| !caller.is_refused_by(self.revocations);
         renewed.filter(passes).ok_or_else(|| caller.refusal(TokenEnd::Revoked))
@@ -221,9 +242,9 @@ impl Authenticator<'_> {
 
     /// Whom a token speaks for, and how long the cache may say so.
     fn check(&self, token: &str, now: UnixTime) -> Result<(Caller, UnixTime), Reject> {
-        let verified = self.verifier.verify(token, now).map_err(Reject::InvalidToken)?;
-        let until = self.verifier.accepted_until(&verified);
-        Ok((Caller::new(Proof::Token(verified), until)?, until))
+        let accepted = self.verifier.accept(token, now).map_err(Reject::of_token)?;
+        let until = self.verifier.accepted_until(accepted.expires());
+        Ok((Caller::new(accepted, until)?, until))
     }
 }
 
@@ -232,7 +253,7 @@ impl ApiKeyRules<'_> {
     fn check(&self, key: &[u8], now: UnixTime) -> Result<(Caller, UnixTime), Reject> {
         let verified = self.keys.find(key, now).map_err(Reject::InvalidToken)?;
         let until = verified.expires;
-        let caller = Caller::new(Proof::ApiKey(Verified::clone(&verified)), until)?;
+        let caller = Caller::known(Verified::clone(&verified), Proof::ApiKey, until)?;
         Ok((caller, until.min(now.after(self.remembered))))
     }
 }

@@ -21,9 +21,12 @@ use crate::identity::{
     KeyAdmin, KeyPolicy, KeyView, Keys, Lifetimes, LocalClientAdmin, LocalInvitationAdmin, LocalSessionAdmin,
     LocalUserAdmin, Recorder, Rotation, SessionAdmin, Sessions, UserAdmin, Users,
 };
+use crate::issuers::Sources;
 use crate::observe::audit::{Actor, Audit};
+use crate::reject::Reject;
+use crate::reload;
 use crate::store::{Store, StoreError};
-use crate::token::{Revocations, Verifier};
+use crate::token::{Revocations, TokenError};
 
 /// How long to try. A gateway holds the store's lock before it listens on its socket, and removes the socket before it lets go of
 /// the lock; while one starts or stops, neither way is open.
@@ -130,7 +133,7 @@ impl Administration {
         }
     }
 
-    /// Whom a token speaks for. The inner error is the reason why it is not valid.
+    /// Whom a token speaks for. The inner error is the answer to whoever has it.
     ///
     /// # Errors
     /// [`Failure`] when that cannot be found out.
@@ -138,14 +141,16 @@ impl Administration {
         &self,
         config: &Config,
         token: &str,
-    ) -> Result<Result<TokenView, String>, Failure> {
-        match self {
-            Self::Gateway(client) => match client.verify_token(token) {
-                Ok(view) => Ok(Ok(view)),
-                Err(identity::AdminError::Invalid { reason }) => Ok(Err(reason)),
-                Err(error) => Err(Failure::because(&error)),
-            },
-            Self::Store(opened) => opened.check_token(config, token),
+    ) -> Result<Result<TokenView, Reject>, Failure> {
+        let checked = match self {
+            Self::Gateway(client) => client.verify_token(token),
+            Self::Store(opened) => opened.check_token(config, token)?,
+        };
+        match checked {
+            Ok(view) => Ok(Ok(view)),
+            Err(AdminError::Invalid { reason }) => Ok(Err(Reject::Revoked(reason))),
+            Err(AdminError::Busy { .. }) => Ok(Err(Reject::of_token(TokenError::NoKeys))),
+            Err(error) => Err(Failure::because(&error)),
         }
     }
 }
@@ -184,16 +189,14 @@ impl Opened {
         Ok(Self { administered: administered.recorded(&recorder), store, users, revocations })
     }
 
-    /// As the gateway would, with the keys of the store.
-    fn check_token(&self, config: &Config, token: &str) -> Result<Result<TokenView, String>, Failure> {
+    /// As the gateway would, with the keys of the store, and with those of foreign issuers that are in files: nothing is fetched.
+    fn check_token(&self, config: &Config, token: &str) -> Result<Result<TokenView, AdminError>, Failure> {
         let keys = app::open_keys(config, self.store.clone()).map_err(|error| Failure::because(&error))?;
         let Some(ring) = keys.ring() else {
-            return Ok(Err(
-                "the gateway has never run on this data directory, so it has issued no token".into()
-            ));
+            let reason = "the gateway has never run on this data directory, so it has issued no token";
+            return Ok(Err(AdminError::Invalid { reason: reason.into() }));
         };
-        let rules = &config.token;
-        let verifier = Verifier::new(ring, &rules.issuer, &rules.audience, rules.leeway);
+        let verifier = reload::verifier(&config.token, ring, &Sources::new(&config.issuers, None));
         self.users.restore_api_keys().map_err(|error| Failure::because(&error))?;
         let api_keys = config.login.api_keys.then_some(&**self.users.api_keys());
         Ok(app::check_token(&verifier, api_keys, &self.revocations, token))

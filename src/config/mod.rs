@@ -2,11 +2,12 @@
 //!
 //! [`load`] reads a file, [`parse`] a text; both give a [`Config`], which cannot be wrong, or [`Diagnostics`] with every
 //! error of the file. The text is read in three steps: `toml` gives a tree in which everything has its place (and goes on
-//! behind syntax errors); `reader` and `rule` turn keys into checked values; `sections`, `upstreams`, `route`, `routes` and
-//! `local` say which keys there are and what must hold between them. `Display` of [`Config`] is the way back.
+//! behind syntax errors); `reader` and `rule` turn keys into checked values; `sections`, `issuers`, `upstreams`, `route`, `routes`
+//! and `local` say which keys there are and what must hold between them. `Display` of [`Config`] is the way back.
 
 mod diagnostics;
 mod find;
+mod issuers;
 mod limits;
 mod local;
 mod reader;
@@ -33,6 +34,7 @@ use reader::{Fields, bare};
 
 pub use diagnostics::Diagnostics;
 pub use find::{NotFound, find_file};
+pub use issuers::{ClaimPath, FetchUrl, ForeignAlgorithm, ForeignIssuer, InvalidUrl, KeySource};
 pub use limits::{Limit, NamedLimits, Per, Rate};
 pub use registration::{ADMIN_ROLE, Registration, RegistrationMode};
 pub use settings::{
@@ -44,7 +46,7 @@ pub use settings::{
 const MAX_FILE: u64 = 4 << 20;
 
 /// The tables of this version.
-const TABLES: [&str; 12] = [
+const TABLES: [&str; 13] = [
     "server",
     "store",
     "token",
@@ -57,10 +59,11 @@ const TABLES: [&str; 12] = [
     "limit",
     "upstream",
     "route",
+    "issuer",
 ];
 
 /// Tables that the design has and this version does not.
-const LATER: [&str; 4] = ["tls", "admin", "trace", "issuer"];
+const LATER: [&str; 3] = ["tls", "admin", "trace"];
 
 /// Reads and checks a file.
 ///
@@ -143,6 +146,7 @@ fn read(text: &str, machine: &Machine, problems: &mut Problems) -> Option<Config
     let (server, mut local) = sections::server(fields!("server"), machine.cores, &limits);
     let store = sections::store(fields!("store"), &machine.base);
     let token = sections::token(fields!("token"), &server.listen);
+    let issuers = issuers::read(table("issuer"), &machine.base, &token.issuer, problems);
     let login = sections::login(fields!("login"), machine.cores);
     let registration = registration::read(fields!("registration"));
     let identity_headers = sections::identity_headers(fields!("identity_headers"));
@@ -165,6 +169,7 @@ fn read(text: &str, machine: &Machine, problems: &mut Problems) -> Option<Config
         server,
         store,
         token,
+        issuers,
         login,
         registration,
         identity_headers,

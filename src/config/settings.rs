@@ -9,6 +9,7 @@ use http::HeaderName;
 use http::uri::Authority;
 use ipnet::IpNet;
 
+use super::issuers::ForeignIssuer;
 use super::limits::{Limit, NamedLimits};
 use super::registration::Registration;
 use crate::name::{RouteName, UpstreamName};
@@ -24,6 +25,8 @@ pub struct Config {
     pub store: Store,
     /// `[token]`
     pub token: Token,
+    /// `[[issuer]]`, in the order of the file.
+    pub issuers: Vec<ForeignIssuer>,
     /// `[login]`
     pub login: Login,
     /// `[registration]`

@@ -2,6 +2,7 @@
 
 mod errors;
 mod example;
+mod issuers;
 mod limits;
 mod registration;
 mod roundtrip;
@@ -54,6 +55,7 @@ fn assert_same(a: &Config, b: &Config) {
     assert_eq!(a.server, b.server);
     assert_eq!(a.store, b.store);
     assert_eq!(a.token, b.token);
+    assert_eq!(a.issuers, b.issuers);
     assert_eq!(a.login, b.login);
     assert_eq!(a.registration, b.registration);
     assert_eq!(a.identity_headers, b.identity_headers);

@@ -250,7 +250,7 @@ pub(super) fn server_url(text: &str) -> Result<Authority, Fault> {
 }
 
 /// The parts of an authority when both can be connected to. `Authority` accepts more, such as `:80` and `a%zz:99999`.
-fn host_and_port(authority: &Authority) -> Option<(&str, Option<u16>)> {
+pub(super) fn host_and_port(authority: &Authority) -> Option<(&str, Option<u16>)> {
     let host = authority.host();
     Host::parse(host).ok()?;
     match authority.as_str().strip_prefix(host)? {
@@ -259,7 +259,8 @@ fn host_and_port(authority: &Authority) -> Option<(&str, Option<u16>)> {
     }
 }
 
-fn is_loopback(host: &str) -> bool {
+/// Whether a host is this machine and no other.
+pub(super) fn is_loopback(host: &str) -> bool {
     let address = host.trim_start_matches('[').trim_end_matches(']');
     host.eq_ignore_ascii_case("localhost")
         || address.parse::<IpAddr>().is_ok_and(|address| address.is_loopback())

@@ -7,6 +7,7 @@ use crate::name::LimitName;
 use crate::route::Access;
 use crate::secret::SecretSource;
 
+use super::issuers::{ForeignAlgorithm, ForeignIssuer, KeySource};
 use super::limits::Limit;
 use super::reader::bare;
 use super::registration::Registration;
@@ -33,6 +34,9 @@ impl Display for Config {
         writeln!(f, "enabled = {}", self.metrics.enabled)?;
         for item in &self.limits {
             limit(f, item)?;
+        }
+        for item in &self.issuers {
+            issuer(f, item)?;
         }
         for item in &self.upstreams {
             upstream(f, item)?;
@@ -160,6 +164,29 @@ fn limit(f: &mut Formatter<'_>, it: &Limit) -> fmt::Result {
     writeln!(f, "burst = {}", it.burst)?;
     writeln!(f, "per = {}", text(&it.per.name()))?;
     writeln!(f, "memory = {}", text(&Bytes(it.memory)))
+}
+
+fn issuer(f: &mut Formatter<'_>, it: &ForeignIssuer) -> fmt::Result {
+    writeln!(f, "\n[[issuer]]")?;
+    writeln!(f, "name = {}", text(&it.name))?;
+    writeln!(f, "issuer = {}", text(&it.issuer))?;
+    match &it.keys {
+        KeySource::Url(url) => writeln!(f, "jwks_url = {}", text(url))?,
+        KeySource::File(file) => writeln!(f, "jwks_file = {}", path(file))?,
+        KeySource::Discovery(_) => {}
+    }
+    writeln!(f, "audience = {}", array(&it.audience))?;
+    writeln!(f, "algorithms = {}", array(it.algorithms.iter().copied().map(ForeignAlgorithm::name)))?;
+    writeln!(f, "user_claim = {}", array(it.user_claim.iter()))?;
+    writeln!(f, "user_prefix = {}", text(&it.user_prefix))?;
+    let roles_claim = it.roles_claim.as_ref().map_or_else(|| text(&"off"), |claim| array(claim.iter()));
+    writeln!(f, "roles_claim = {roles_claim}")?;
+    let roles = it.roles.iter().map(|(theirs, ours)| format!("{} = {}", text(theirs), array(ours.iter())));
+    writeln!(f, "roles = {{ {} }}", roles.collect::<Vec<_>>().join(", "))?;
+    writeln!(f, "refresh = {}", text(&Span(it.refresh)))?;
+    writeln!(f, "unknown_kid_interval = {}", text(&Span(it.unknown_kid_interval)))?;
+    writeln!(f, "timeout = {}", text(&Span(it.timeout)))?;
+    writeln!(f, "ca_file = {}", it.ca_file.as_ref().map_or_else(|| text(&"off"), |file| path(file)))
 }
 
 fn names<'l>(positions: &'l [usize], limits: &'l [Limit]) -> impl Iterator<Item = &'l LimitName> {

@@ -50,7 +50,7 @@ impl<'s> RequestLimits<'s> {
     /// Counts for the caller and for the route, which the request may pass.
     pub(super) fn count_permit(&self, permit: &Permit<'_>, noted: &mut Fields) -> Result<(), Reject> {
         if let Some(caller) = permit.caller() {
-            let subject = Subject::Caller(caller.username().as_str());
+            let subject = Subject::Caller(caller.name().as_str());
             self.of_kind(Per::Caller).try_for_each(|limit| self.count(limit, subject, noted))?;
         }
         let subject = Subject::Route(permit.route().name.as_str());

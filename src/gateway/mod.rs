@@ -17,10 +17,10 @@ use http_body::Body;
 
 pub use connection::{Connection, Protocol};
 pub use exchange::{Switched, Tracked};
-pub use snapshot::{Shared, Snapshot};
+pub use snapshot::{HandedOn, Shared, Snapshot};
 pub use worker::{View, Worker};
 
-use crate::auth::{self, Authenticator};
+use crate::auth;
 use crate::body::{RequestBody, ResponseBody, Stream};
 use crate::clock;
 use crate::config::Target;
@@ -94,15 +94,8 @@ async fn serve(
             limits.count_address(&inbound, exchange.limits())?;
         }
         let permit = auth::authorize(found, inbound.path(), || {
-            let authenticator = Authenticator {
-                verifier: &snapshot.verifier,
-                revocations: worker.revocations(),
-                cache: worker.tokens(),
-                counters: view.recorder().map(|recorder| recorder.worker().tokens()),
-                api_keys: snapshot.config.login.api_keys.then(|| worker.api_key_rules(snapshot)),
-            };
             exchange.note_authentication();
-            let caller = authenticator.authenticate(inbound.headers(), arrival.time)?;
+            let caller = worker.authenticator(view).authenticate(inbound.headers(), arrival.time)?;
             exchange.note_caller(&caller);
             Ok(caller)
         })?;

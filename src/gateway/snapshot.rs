@@ -11,6 +11,7 @@ use crate::body::TrailerFilter;
 use crate::config::{Config, Route};
 use crate::health::Health;
 use crate::inbound::Limits;
+use crate::issuers::Sources;
 use crate::limit::Limits as Buckets;
 use crate::oauth::Provider;
 use crate::observe::metrics::Series;
@@ -34,6 +35,8 @@ pub struct Snapshot {
     pub buckets: Arc<Buckets>,
     /// Keys and rules for tokens.
     pub verifier: Verifier,
+    /// Where the keys of foreign issuers come from. What the verifier has of them is what was known when this was built.
+    pub issuers: Sources,
     /// The token endpoint and what belongs to it.
     pub provider: Arc<Provider>,
     /// What the probes are told.
@@ -41,6 +44,17 @@ pub struct Snapshot {
     /// Counters by the names of the configuration; `None` if nothing is counted.
     pub series: Option<Arc<Series>>,
     hash: OnceLock<String>,
+}
+
+/// What a snapshot has from the one before, as far as it names the same.
+#[derive(Debug)]
+pub struct HandedOn {
+    /// Counters; `None` if nothing is counted.
+    pub series: Option<Arc<Series>>,
+    /// The buckets of the limits.
+    pub buckets: Arc<Buckets>,
+    /// What is known of the keys of foreign issuers.
+    pub issuers: Sources,
 }
 
 impl fmt::Debug for Snapshot {
@@ -57,10 +71,10 @@ impl Snapshot {
         verifier: Verifier,
         provider: Arc<Provider>,
         health: Arc<Health>,
-        series: Option<Arc<Series>>,
-        buckets: Arc<Buckets>,
+        handed_on: HandedOn,
         instance: &str,
     ) -> Self {
+        let HandedOn { series, buckets, issuers } = handed_on;
         let headers = Arc::new(HeaderPolicy::of(&config, instance));
         let policy = headers.clone();
         Self {
@@ -70,6 +84,7 @@ impl Snapshot {
             trailers: Arc::new(move |trailers| policy.clean_trailers(trailers)),
             buckets,
             verifier,
+            issuers,
             provider,
             health,
             series,

@@ -9,7 +9,7 @@ use arc_swap::{ArcSwap, Cache};
 
 use super::snapshot::{Shared, Snapshot};
 use super::streams::Streams;
-use crate::auth::{ApiKeyRules, TokenCache};
+use crate::auth::{ApiKeyRules, Authenticator, TokenCache};
 use crate::clock::UnixTime;
 use crate::id::{NoRandomness, fill_random};
 use crate::inbound::IdSource;
@@ -167,12 +167,6 @@ impl Worker {
         view.upstreams.iter().filter(|upstream| upstream.close_idle(now)).count() > 0
     }
 
-    /// The cache of verified tokens.
-    #[must_use]
-    pub fn tokens(&self) -> &TokenCache {
-        &self.tokens
-    }
-
     /// Ends the responses that go on though the token that let them in was revoked. The worker's thread calls it when that was
     /// announced.
     pub fn end_revoked(&self) {
@@ -195,10 +189,20 @@ impl Worker {
         &self.shared.revocations
     }
 
-    /// How API keys are checked, where they are taken.
-    pub(super) fn api_key_rules(&self, snapshot: &Snapshot) -> ApiKeyRules<'_> {
-        // Revocations are remembered for longer than this.
-        ApiKeyRules { keys: &self.shared.api_keys, remembered: snapshot.config.token.access_ttl }
+    /// What checks the tokens of requests that see this view.
+    #[inline]
+    pub(super) fn authenticator<'a>(&'a self, view: &'a View) -> Authenticator<'a> {
+        let snapshot = &view.snapshot;
+        // Revocations are remembered for longer than a token lives.
+        let rules =
+            || ApiKeyRules { keys: &self.shared.api_keys, remembered: snapshot.config.token.access_ttl };
+        Authenticator {
+            verifier: &snapshot.verifier,
+            revocations: self.revocations(),
+            cache: &self.tokens,
+            counters: view.recorder().map(|recorder| recorder.worker().tokens()),
+            api_keys: snapshot.config.login.api_keys.then(rules),
+        }
     }
 
     /// Where request ids come from.

@@ -34,7 +34,9 @@ pub enum OAuthError {
     #[error("this grant type is not supported")]
     UnsupportedGrantType,
     /// A token of this kind is not revoked here (RFC 7009 §2.2.1).
-    #[error("an API key is not revoked here, but by whoever administers its client")]
+    #[error(
+        "this is not revoked here: an API key is by whoever administers its client, and a token of another issuer there"
+    )]
     UnsupportedTokenType,
     /// The scope is malformed, or more than the client may have.
     #[error("the scope is malformed or more than may be granted")]

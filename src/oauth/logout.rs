@@ -18,15 +18,16 @@ use crate::reject::Reject;
 /// log cannot be written.
 ///
 /// # Errors
-/// [`Reject::NoSession`] for an API key, [`Reject::Unavailable`] when that could not be written down; the session then goes on.
+/// [`Reject::NoSession`] for an API key, [`Reject::ForeignCaller`] for somebody whose session is not here, and [`Reject::Unavailable`] when
+/// that could not be written down; the session then goes on.
 pub async fn logout(
     permit: Permit<'_>,
     inbound: &Inbound,
     provider: &Provider,
 ) -> Result<Response<ResponseBody>, Reject> {
     let caller = permit.caller().ok_or_else(|| Reject::Internal("a logout of nobody".to_owned()))?;
-    let session = caller.session().ok_or(Reject::NoSession)?;
-    let name = caller.username().clone();
+    let token = caller.own_token()?;
+    let (session, name) = (token.session, token.username.clone());
     let event =
         Event::success(Action::Logout, clock::now()).by(Actor::User(name)).on(Target::Session(session));
     let event = event.session(session).from(origin(inbound));

@@ -9,20 +9,21 @@ use super::form::Parameters;
 use super::recorded::{self, about, check_password, done_and_recorded, explained};
 use super::request::{Refusal, answered, internal, parameters};
 use super::tokens::{Login, answer};
-use crate::auth::{Caller, Permit};
+use crate::auth::Permit;
 use crate::body::{RequestBody, ResponseBody};
 use crate::clock;
-use crate::id::SessionId;
 use crate::identity::{Session, Sessions, User, check_new_password};
 use crate::inbound::Inbound;
 use crate::message::Response;
 use crate::observe::audit::{Action, Event, Origin};
 use crate::reject::Reject;
+use crate::token::Verified;
 
 /// Changes the caller's password.
 ///
 /// # Errors
-/// [`Reject::NoSession`] for an API key; [`Reject`] with status 400, 408 or 413 when the body cannot be read.
+/// [`Reject`] with status 400, 408 or 413 when the body cannot be read, [`Reject::NoSession`] for an API key, and
+/// [`Reject::ForeignCaller`] for somebody whose password is not here.
 pub async fn password(
     permit: Permit<'_>,
     inbound: &Inbound,
@@ -30,26 +31,25 @@ pub async fn password(
     provider: &Provider,
 ) -> Result<Response<ResponseBody>, Reject> {
     let caller = permit.caller().ok_or_else(|| Reject::Internal("a password of nobody".to_owned()))?;
-    let session = caller.session().ok_or(Reject::NoSession)?;
+    let token = caller.own_token()?;
     let changed = async {
         let parameters = parameters(inbound, body).await?;
-        Ok::<_, Refusal>(change(caller, session, &parameters, &recorded::origin(inbound), provider).await?)
+        Ok::<_, Refusal>(change(token, &parameters, &recorded::origin(inbound), provider).await?)
     };
     answered(changed.await)
 }
 
 async fn change(
-    caller: &Caller,
-    id: SessionId,
+    token: &Verified,
     parameters: &Parameters,
     from: &Origin,
     provider: &Provider,
 ) -> Result<Response<String>, OAuthError> {
     let current = parameters.required("current_password")?.clone();
     let new = parameters.required("new_password")?.clone();
-    check_new_password(&new, caller.username())
+    check_new_password(&new, &token.username)
         .map_err(|weak| OAuthError::invalid_request(weak.to_string()))?;
-    let username = caller.username().to_string();
+    let (id, username) = (token.session, token.username.to_string());
     let checked = check_password(provider, Action::PasswordChange, from, username, current).await?;
     let login = provider.login.clone();
     let hash = provider.control.spawn(async move { login.hash(new).await }).await;

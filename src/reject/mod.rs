@@ -85,6 +85,12 @@ pub enum Reject {
     /// A token that is not valid.
     #[error("{0}")]
     InvalidToken(#[source] TokenError),
+    /// A token of a foreign issuer whose keys are not known yet: nobody can say whether it is valid.
+    #[error("{0}")]
+    IssuerUnavailable(#[source] TokenError),
+    /// A caller from a foreign issuer asks for something that only users of this gateway have.
+    #[error("the caller's token is from a foreign issuer: there is no session and no password of it here")]
+    ForeignCaller,
     /// A token that may have been valid once. The text says why it is not any more, and never has the token in it.
     #[error("{0}")]
     Revoked(String),
@@ -152,6 +158,15 @@ pub enum Reject {
 }
 
 impl Reject {
+    /// What becomes of a token that was not accepted.
+    #[must_use]
+    pub fn of_token(error: TokenError) -> Self {
+        match error {
+            TokenError::NoKeys => Self::IssuerUnavailable(error),
+            _ => Self::InvalidToken(error),
+        }
+    }
+
     /// The status of the response.
     #[must_use]
     pub fn status(&self) -> StatusCode {
@@ -171,24 +186,30 @@ impl Reject {
             Self::BodyTooLarge { .. } => StatusCode::PAYLOAD_TOO_LARGE,
             Self::BodyStalled => StatusCode::REQUEST_TIMEOUT,
             Self::NoToken | Self::InvalidToken(_) | Self::Revoked(_) => StatusCode::UNAUTHORIZED,
-            Self::MissingRole { .. } | Self::NoSession => StatusCode::FORBIDDEN,
+            Self::MissingRole { .. } | Self::NoSession | Self::ForeignCaller => StatusCode::FORBIDDEN,
             Self::NoRoute => StatusCode::NOT_FOUND,
             Self::MethodNotAllowed(_) => StatusCode::METHOD_NOT_ALLOWED,
             // RFC 6585 §4.
             Self::TooManyRequests { .. } => StatusCode::TOO_MANY_REQUESTS,
             Self::ConnectFailed { .. } | Self::UpstreamBroke { .. } => StatusCode::BAD_GATEWAY,
             Self::UpstreamTimeout { .. } => StatusCode::GATEWAY_TIMEOUT,
-            Self::NoServer { .. } | Self::Unavailable(_) => StatusCode::SERVICE_UNAVAILABLE,
+            Self::NoServer { .. } | Self::IssuerUnavailable(_) | Self::Unavailable(_) => {
+                StatusCode::SERVICE_UNAVAILABLE
+            }
             Self::Internal(_) => StatusCode::INTERNAL_SERVER_ERROR,
         }
     }
 
-    /// Whether there is no valid token. Such a refusal must look the same on every path that is not public.
+    /// Whether there is no valid token, or none that is known to be. Such a refusal must look the same on every path that is not public.
     #[must_use]
     pub fn wants_token(&self) -> bool {
         matches!(
             self,
-            Self::NoToken | Self::MalformedAuthorization(_) | Self::InvalidToken(_) | Self::Revoked(_)
+            Self::NoToken
+                | Self::MalformedAuthorization(_)
+                | Self::InvalidToken(_)
+                | Self::IssuerUnavailable(_)
+                | Self::Revoked(_)
         )
     }
 
@@ -214,6 +235,8 @@ impl Reject {
             Self::NoToken => "no_token",
             Self::MalformedAuthorization(_) => "malformed_authorization",
             Self::InvalidToken(_) | Self::Revoked(_) => "invalid_token",
+            Self::IssuerUnavailable(_) => "issuer_unavailable",
+            Self::ForeignCaller => "foreign_caller",
             Self::MissingRole { .. } => "missing_role",
             Self::NoSession => "no_session",
             Self::NoRoute => "no_route",
@@ -256,6 +279,8 @@ impl Reject {
             Self::InvalidToken(_) | Self::Revoked(_) => {
                 "the token is invalid, expired or revoked: log in again".into()
             }
+            Self::IssuerUnavailable(_) => "the token cannot be verified at the moment: try again".into(),
+            Self::ForeignCaller => "the token is from another issuer: this is to be done there".into(),
             Self::MissingRole { .. } => "the caller has none of the roles that this needs".into(),
             Self::NoSession => "an API key has no session: this is for those who have logged in".into(),
             Self::NoRoute => "nothing is configured at this address".into(),

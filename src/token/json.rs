@@ -6,7 +6,8 @@
 use std::borrow::Cow;
 use std::fmt;
 
-use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, Error, IgnoredAny, MapAccess, SeqAccess, Visitor};
+use serde_json::{Map, Value};
 
 /// Members of one object. A token of ours has eleven.
 const MAX_MEMBERS: usize = 64;
@@ -60,6 +61,22 @@ pub(crate) fn read<'de, M: Members<'de>>(json: &'de [u8], members: &mut M) -> Re
     // What serde says quotes the text, so only our own finding goes out.
     reader.deserialize(&mut deserializer).map_err(|_| fault)?;
     deserializer.end().map_err(|_| Fault::Syntax)
+}
+
+/// Reads a whole document whose members are not known beforehand, as strictly: one object, no member twice in any object, not too
+/// deep. How many members there may be is bounded by the bytes that the caller takes.
+pub(crate) fn document(json: &[u8]) -> Result<Map<String, Value>, Fault> {
+    let text = std::str::from_utf8(json).map_err(|_| Fault::Syntax)?;
+    if depth(text) > MAX_DEPTH {
+        return Err(Fault::TooDeep);
+    }
+    let mut fault = Fault::Syntax;
+    let mut deserializer = serde_json::Deserializer::from_str(text);
+    let read = Tree { fault: &mut fault }.deserialize(&mut deserializer);
+    match (read.map_err(|_| fault)?, deserializer.end()) {
+        (Value::Object(members), Ok(())) => Ok(members),
+        _ => Err(Fault::Syntax),
+    }
 }
 
 /// How deep the brackets of a JSON text go. For a text that is no JSON the number means nothing, and the parser says so.
@@ -127,6 +144,71 @@ impl<'de, M: Members<'de>> Visitor<'de> for Reader<'_, M> {
     }
 }
 
+/// Any value. serde_json's own would keep the last of two members with the same name.
+struct Tree<'a> {
+    fault: &'a mut Fault,
+}
+
+impl<'de> DeserializeSeed<'de> for Tree<'_> {
+    type Value = Value;
+
+    fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<Value, D::Error> {
+        deserializer.deserialize_any(self)
+    }
+}
+
+impl<'de> Visitor<'de> for Tree<'_> {
+    type Value = Value;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a JSON value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_u64<E>(self, value: u64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_i64<E>(self, value: i64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_f64<E>(self, value: f64) -> Result<Value, E> {
+        Ok(value.into())
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Value, E> {
+        Ok(text.into())
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut elements: A) -> Result<Value, A::Error> {
+        let mut array = Vec::new();
+        while let Some(element) = elements.next_element_seed(Tree { fault: &mut *self.fault })? {
+            array.push(element);
+        }
+        Ok(array.into())
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
+        let mut members = Map::new();
+        while let Some(Text(name)) = map.next_key()? {
+            if members.contains_key(&*name) {
+                return Err(fail(self.fault, Fault::Duplicate));
+            }
+            let value = map.next_value_seed(Tree { fault: &mut *self.fault })?;
+            members.insert(name.into_owned(), value);
+        }
+        Ok(members.into())
+    }
+}
+
 fn fail<E: Error>(place: &mut Fault, fault: Fault) -> E {
     *place = fault;
     E::custom("refused")
@@ -162,7 +244,7 @@ mod tests {
     use proptest::prelude::*;
     use serde::de::MapAccess;
 
-    use super::{Fault, Members, depth, read};
+    use super::{Fault, Members, depth, document, read};
     use crate::token::testing::many;
 
     #[derive(Default, Debug)]
@@ -224,12 +306,32 @@ mod tests {
         assert_eq!(number(&wide(65)), Err(Fault::TooMany));
     }
 
+    #[test]
+    fn a_document_has_no_member_twice_anywhere() {
+        let text = r#"{"a":[1,-2,0.5,"x",null,true,{"b":{"c":[]}}],"\u0062":{}}"#;
+        let read = document(text.as_bytes()).unwrap();
+        assert_eq!(serde_json::Value::Object(read), serde_json::from_str::<serde_json::Value>(text).unwrap());
+        for (text, expected) in [
+            (r#"{"a":1,"a":1}"#, Fault::Duplicate),
+            (r#"{"a":[{"b":1,"\u0062":2}]}"#, Fault::Duplicate),
+            (r#"[{"a":1}]"#, Fault::Syntax),
+            (r#"{"a":1}{}"#, Fault::Syntax),
+            (r#"{"a":1} x"#, Fault::Syntax),
+            (r#"{"a":1"#, Fault::Syntax),
+            ("", Fault::Syntax),
+            (r#"{"a":[[[[[[[[1]]]]]]]]}"#, Fault::TooDeep),
+        ] {
+            assert_eq!(document(text.as_bytes()), Err(expected), "{text}");
+        }
+    }
+
     proptest! {
         #![proptest_config(many())]
 
         #[test]
         fn any_text_is_read_without_panic(text in ".{0,200}") {
             let _ = number(&text);
+            let _ = document(text.as_bytes());
         }
 
         #[test]

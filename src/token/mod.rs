@@ -2,11 +2,12 @@
 //!
 //! An access token is a JWT by RFC 9068. [`Issuer`] makes them, [`Verifier`] checks them against a [`KeyRing`], each
 //! worker keeps the verified ones in a [`Cache`], and [`Revocations`] says which of them no longer count. [`ApiKeys`] knows what programs may
-//! send in a token's place.
+//! send in a token's place. Of [`ForeignIssuers`] it knows the keys and the rules, not where they come from.
 
 mod api_keys;
 mod cache;
 mod der;
+mod foreign;
 mod issue;
 pub(crate) mod json;
 mod jwk;
@@ -18,6 +19,7 @@ mod verify;
 
 pub use api_keys::{ApiKeyDigest, ApiKeys, is_api_key, new_api_key};
 pub use cache::Cache;
+pub use foreign::{ForeignIssuers, ForeignToken, Ignored, KeySet, KeySetError, Missed, Trusted};
 pub use issue::{IssueError, Issued, Issuer, Subject};
 pub use json::Fault;
 pub use jwk::Jwk;
@@ -25,7 +27,7 @@ pub use keys::{KeyError, KeyId, SigningKey};
 pub use record::{KeyRecord, KeyState, OpenedKey, RecordError};
 pub use revocations::{RevocationId, Revocations};
 pub use ring::{KeyRing, RingId};
-pub use verify::{Identity, Part, TokenError, Verified, Verifier};
+pub use verify::{Accepted, Identity, Part, TokenError, Verified, Verifier};
 
 /// The longest token that is issued or looked at, in bytes. A token has to fit into a header line, and whatever is longer
 /// is refused before anything of it is decoded.

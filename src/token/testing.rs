@@ -27,6 +27,11 @@ pub(super) fn many() -> ProptestConfig {
     ProptestConfig { cases: said.unwrap_or(100_000), failure_persistence: None, ..ProptestConfig::default() }
 }
 
+/// A tenth of that, for cases that read whole documents.
+pub(super) fn some() -> ProptestConfig {
+    ProptestConfig { cases: many().cases / 10, ..many() }
+}
+
 /// One key for each algorithm: an RSA key takes long to make.
 pub(super) fn key(algorithm: Algorithm) -> Arc<SigningKey> {
     static KEYS: LazyLock<[Arc<SigningKey>; 4]> = LazyLock::new(|| {
@@ -90,6 +95,10 @@ impl Person {
 
 pub(super) fn encode(bytes: impl AsRef<[u8]>) -> String {
     URL_SAFE_NO_PAD.encode(bytes)
+}
+
+pub(super) fn decode(text: &str) -> Vec<u8> {
+    URL_SAFE_NO_PAD.decode(text).unwrap()
 }
 
 /// The header that a token of `key` has, as JSON.

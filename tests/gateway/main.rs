@@ -25,6 +25,8 @@ mod framing;
 mod headers;
 mod http2;
 mod idle;
+mod issuer_keys;
+mod issuers;
 mod jwt;
 mod keys;
 mod limits;

@@ -10,7 +10,7 @@ use crate::clock::{self, UnixTime};
 use crate::config::Config;
 use crate::identity::AdminError;
 use crate::message::Fields;
-use crate::name::{Roles, Username};
+use crate::name::{CallerName, Roles, Username};
 use crate::reject::Reject;
 
 /// The name in the user header when only roles are supposed.
@@ -29,7 +29,7 @@ pub(super) fn authenticate(
         return by_name(name, config);
     }
     if !question.role.is_empty() {
-        let name = Username::new(SOMEBODY).map_err(|error| Failure::because(&error))?;
+        let name = CallerName::new(SOMEBODY).map_err(|error| Failure::because(&error))?;
         return Ok(fresh(name, question.role.iter().cloned().collect(), config));
     }
     let credential = match config.login.api_keys {
@@ -66,15 +66,15 @@ fn by_token(token: &str, config: &Config) -> Result<Result<Arc<Caller>, Reject>,
     };
     Ok(match administration.check_token(config, token)? {
         Ok(token) => supposed(token.username, token.roles, UnixTime::from_secs(token.expires_at)),
-        Err(reason) => invalid(reason),
+        Err(reject) => Err(reject),
     })
 }
 
-fn fresh(name: Username, roles: Roles, config: &Config) -> Result<Arc<Caller>, Reject> {
-    supposed(name, roles, clock::now().after(config.token.access_ttl))
+fn fresh(name: impl Into<CallerName>, roles: Roles, config: &Config) -> Result<Arc<Caller>, Reject> {
+    supposed(name.into(), roles, clock::now().after(config.token.access_ttl))
 }
 
-fn supposed(name: Username, roles: Roles, expires: UnixTime) -> Result<Arc<Caller>, Reject> {
+fn supposed(name: CallerName, roles: Roles, expires: UnixTime) -> Result<Arc<Caller>, Reject> {
     Caller::supposed(name, roles, expires).map(Arc::new)
 }
 

@@ -11,7 +11,7 @@ use crate::cli::check::{rule, with_duration};
 use crate::cli::table;
 use crate::config::{IdentityHeaders, Limit, Route, Upstream};
 use crate::inbound::Inbound;
-use crate::name::{Role, Roles, Username};
+use crate::name::{CallerName, Role, Roles};
 use crate::reject::Reject;
 use crate::route::{Access, NearMiss};
 
@@ -58,7 +58,7 @@ pub(super) struct NearRoute {
 
 #[derive(Debug, Serialize)]
 struct CallerView {
-    username: Username,
+    username: CallerName,
     roles: Roles,
 }
 
@@ -120,7 +120,7 @@ impl Explanation {
     /// Somebody has logged in.
     pub(super) fn note_caller(&mut self, caller: Option<&Caller>) {
         self.caller = caller
-            .map(|caller| CallerView { username: caller.username().clone(), roles: caller.roles().clone() });
+            .map(|caller| CallerView { username: caller.name().clone(), roles: caller.roles().clone() });
     }
 
     /// The answer is no.
@@ -150,9 +150,9 @@ impl Explanation {
                     .filter(|role| caller.roles().iter().any(|own| own == *role))
                     .map(Role::as_str)
                     .collect();
-                format!("{} has the role {}", caller.username(), common.join(" and "))
+                format!("{} has the role {}", caller.name(), common.join(" and "))
             }
-            (_, Some(caller)) => format!("{} is logged in", caller.username()),
+            (_, Some(caller)) => format!("{} is logged in", caller.name()),
             (_, None) => "anybody may; no token is looked at".to_owned(),
         };
         self.passed = Some(passed);

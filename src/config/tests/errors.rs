@@ -91,7 +91,7 @@ fn tables_of_the_wrong_shape_are_told() {
         ("[upstream.a]", "upstream.a.servers: this key is missing"),
         ("[upstream.a]\nservers = []", "upstream.a.servers: expected at least one server"),
         ("[tls]", "config.toml:1:2: tls: not supported by this version"),
-        ("[[issuer]]", "config.toml:1:3: issuer: not supported by this version"),
+        ("[[trace]]", "config.toml:1:3: trace: not supported by this version"),
         ("listen = \"x\"", "listen: unknown table; known: server, "),
     ] {
         let errors = errors(text);

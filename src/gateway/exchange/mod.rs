@@ -287,7 +287,7 @@ impl State {
             time: self.arrival.time,
             request_id: self.request.id().map_or(b"", RequestId::as_bytes),
             client: client.0,
-            user: self.caller.as_ref().map(|caller| caller.username().as_str()),
+            user: self.caller.as_ref().map(|caller| caller.name().as_str()),
             roles: self.caller.as_ref().map(|caller| caller.role_header().as_bytes()),
             method: self.method.as_str(),
             host,

@@ -107,6 +107,21 @@ pub struct SigningKeyFigures {
     pub rotations: u64,
 }
 
+/// What is known of the keys of a foreign issuer.
+#[derive(Clone, Debug)]
+pub struct IssuerFigures {
+    /// Its name in the configuration.
+    pub name: String,
+    /// How often its keys were looked for and found.
+    pub found: u64,
+    /// How often they were not.
+    pub failed: u64,
+    /// How many there are; 0 until they were found for the first time.
+    pub keys: u64,
+    /// When they were last found.
+    pub seen: Option<UnixTime>,
+}
+
 /// Reloads of the configuration.
 #[derive(Debug)]
 pub struct ReloadCounters {

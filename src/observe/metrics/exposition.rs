@@ -10,7 +10,9 @@ use prometheus_client::encoding::{DescriptorEncoder, text};
 use prometheus_client::registry::Registry;
 
 use super::cell::{Distribution, MOMENTS, WAITS};
-use super::control::{Latency, LoginCounters, ReloadCounters, Reloads, SigningKeyFigures, WriteCounters};
+use super::control::{
+    IssuerFigures, Latency, LoginCounters, ReloadCounters, Reloads, SigningKeyFigures, WriteCounters,
+};
 use super::page::{Format, Page};
 use super::process::Process;
 use super::series::Series;
@@ -40,6 +42,8 @@ pub struct Sources<'a> {
     pub revocations: usize,
     /// The signing keys.
     pub signing_keys: SigningKeyFigures,
+    /// The keys of the foreign issuers.
+    pub issuers: Vec<IssuerFigures>,
     /// Writes to the store.
     pub writes: &'a WriteCounters,
     /// Whether the store accepts writes.
@@ -82,6 +86,7 @@ struct Readings {
     hashing: (u64, Distribution),
     revocations: u64,
     signing_keys: SigningKeyFigures,
+    issuers: Vec<IssuerFigures>,
     writes: (Distribution, u64),
     writable: bool,
     audit: Option<[(&'static str, u64); 3]>,
@@ -103,6 +108,7 @@ impl Readings {
             hashing: (sources.hashing_jobs as u64, sources.hashing_waits.read()),
             revocations: sources.revocations as u64,
             signing_keys: sources.signing_keys,
+            issuers: sources.issuers.clone(),
             writes: sources.writes.read(),
             writable: sources.writable,
             audit: sources.audit.map(AuditCounters::read),
@@ -119,6 +125,7 @@ impl Collector for Readings {
         self.requests(&mut page)?;
         self.connections(&mut page)?;
         self.tokens(&mut page)?;
+        self.issuers(&mut page)?;
         self.logins(&mut page)?;
         self.upstreams(&mut page)?;
         self.servers(&mut page)?;
@@ -196,6 +203,22 @@ impl Readings {
             "portcullis_signing_key_rotations_total",
             "How often another key began to sign.",
             rotations,
+        )
+    }
+
+    fn issuers(&self, page: &mut Page<'_>) -> fmt::Result {
+        let looks = self.issuers.iter().flat_map(|it| {
+            let labels = |outcome| [("issuer", it.name.as_str()), ("outcome", outcome)];
+            [(labels("success"), it.found), (labels("failed"), it.failed)]
+        });
+        page.counters("portcullis_issuer_fetches_total", "Looks for the keys of a foreign issuer.", looks)?;
+        let keys = self.issuers.iter().map(|it| ([("issuer", it.name.as_str())], it.keys));
+        page.gauges("portcullis_issuer_keys", "Keys that its tokens are verified with.", keys)?;
+        let seen = self.issuers.iter().filter_map(|it| Some(([("issuer", it.name.as_str())], it.seen?)));
+        page.gauges(
+            "portcullis_issuer_keys_seen_timestamp_seconds",
+            "When its keys were last found.",
+            seen.map(|(labels, seen)| (labels, timestamp(seen))),
         )
     }
 

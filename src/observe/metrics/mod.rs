@@ -16,7 +16,9 @@ mod worker;
 
 use std::sync::Arc;
 
-pub use control::{Latency, LoginCounters, LoginOutcome, ReloadCounters, SigningKeyFigures, WriteCounters};
+pub use control::{
+    IssuerFigures, Latency, LoginCounters, LoginOutcome, ReloadCounters, SigningKeyFigures, WriteCounters,
+};
 pub use exposition::{Sources, render};
 pub use page::Format;
 pub use series::{Ended, Recorder, Series};

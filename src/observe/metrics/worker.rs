@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::cell::{Count, Distribution, Histogram, MOMENTS, Tally};
 
-/// Words that refusals can be named by. There are 28 today; a word beyond the last place is not counted.
+/// Words that refusals can be named by. There are 30 today; a word beyond the last place is not counted.
 const WORDS: usize = 48;
 
 /// The counters of one worker, on cache lines of their own. Only its thread writes them; anybody may read.

@@ -5,9 +5,10 @@
 //! is a 401 `invalid_token` to the caller and a [`TokenError`] to the operator.
 
 mod claims;
+mod error;
+mod foreign;
 mod header;
 
-use std::fmt;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -15,19 +16,21 @@ use aws_lc_rs::digest::{self, SHA256};
 use base64::Engine;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD;
 
+pub use self::error::{Part, TokenError};
+
 use self::claims::Claims;
+use self::header::ForeignHeader;
 use self::header::Header;
-use super::json::Fault;
-use super::{KeyRing, MAX_TOKEN};
+use super::{ForeignIssuers, ForeignToken, KeyRing, MAX_TOKEN};
 use crate::clock::UnixTime;
-use crate::config::Algorithm;
 use crate::id::{SessionId, TokenId, UserId};
 use crate::name::{Roles, Username};
 
-/// Checks access tokens of one issuer for one audience.
+/// Checks access tokens: ours for one audience, and those of foreign issuers by their own rules.
 #[derive(Clone, Debug)]
 pub struct Verifier {
     ring: Arc<KeyRing>,
+    foreign: ForeignIssuers,
     issuer: Arc<str>,
     audience: Arc<str>,
     leeway: Duration,
@@ -61,68 +64,23 @@ pub struct Verified {
     pub expires: UnixTime,
 }
 
-/// Why a token is refused. No text shows anything of the token or of a key.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, thiserror::Error)]
-pub enum TokenError {
-    /// More than [`MAX_TOKEN`] bytes.
-    #[error("the token has {0} bytes; no more than {MAX_TOKEN} are read")]
-    TooLong(usize),
-    /// Not three parts between two dots.
-    #[error("the token does not consist of three parts")]
-    NotThreeParts,
-    /// A part is not base64url in its one canonical form, without padding.
-    #[error("the token's {0} is not canonical base64url")]
-    Encoding(Part),
-    /// A part is not the JSON that it has to be.
-    #[error("the token's {0} {1}")]
-    Json(Part, Fault),
-    /// `crit` asks for extensions, and we have none (RFC 7515 §4.1.11).
-    #[error("the token's header demands an extension (`crit`)")]
-    Critical,
-    /// `typ` is another one than that of an access token (RFC 9068 §4).
-    #[error("the token is not an access token: its `typ` is not `at+jwt`")]
-    Type,
-    /// `kid` names no key that is in use.
-    #[error("the token names a signing key that is not, or no longer, in use")]
-    UnknownKey,
-    /// `alg` is not the algorithm of the key that `kid` names.
-    #[error("the token's `alg` is not {}, which its key is for", .0.name())]
-    Algorithm(Algorithm),
-    /// The signature is not that of the key over this token.
-    #[error("the token's signature is wrong")]
-    Signature,
-    /// `iss` is somebody else.
-    #[error("the token is from another issuer")]
-    Issuer,
-    /// `aud` does not name us.
-    #[error("the token is for another audience")]
-    Audience,
-    /// `exp` and the leeway are over.
-    #[error("the token expired at {0}")]
-    Expired(UnixTime),
-    /// It says that it is an API key, and is none that is good.
-    #[error("no client that may log in has this API key")]
-    UnknownApiKey,
-    /// `nbf` or `iat` lies in the future, beyond the leeway.
-    #[error("the token is not valid before {0}: is a clock wrong?")]
-    NotYet(UnixTime),
+/// A good token, whoever issued it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Accepted {
+    /// We did.
+    Own(Verified),
+    /// Somebody else did.
+    Foreign(ForeignToken),
 }
 
-/// A part of a token.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Part {
-    /// The first.
-    Header,
-    /// The second.
-    Claims,
-}
-
-impl fmt::Display for Part {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self {
-            Self::Header => "header",
-            Self::Claims => "set of claims",
-        })
+impl Accepted {
+    /// `exp`, without the leeway.
+    #[must_use]
+    pub fn expires(&self) -> UnixTime {
+        match self {
+            Self::Own(token) => token.expires,
+            Self::Foreign(token) => token.expires,
+        }
     }
 }
 
@@ -130,23 +88,65 @@ impl Verifier {
     /// A verifier for tokens that `issuer` signed with a key of `ring` for `audience`. `leeway` forgives clocks that differ.
     #[must_use]
     pub fn new(ring: Arc<KeyRing>, issuer: &str, audience: &str, leeway: Duration) -> Self {
-        let identity = Identity::of(&ring, issuer, audience, leeway);
-        Self { ring, issuer: issuer.into(), audience: audience.into(), leeway, identity }
+        Self::with_foreign(ring, issuer, audience, leeway, ForeignIssuers::default())
     }
 
-    /// What the token says, if it is a good one `now`.
+    /// The same, which also knows the tokens of these issuers.
+    #[must_use]
+    pub fn with_foreign(
+        ring: Arc<KeyRing>,
+        issuer: &str,
+        audience: &str,
+        leeway: Duration,
+        foreign: ForeignIssuers,
+    ) -> Self {
+        let identity = Identity::of(&ring, issuer, audience, leeway, &foreign);
+        Self { ring, foreign, issuer: issuer.into(), audience: audience.into(), leeway, identity }
+    }
+
+    /// What a token says, ours or a foreign one, if it is a good one `now`.
+    ///
+    /// A `kid` of ours is the digest of a key of ours, so whoever has one is not looked for among the foreign issuers. Of all others the
+    /// issuer is what `iss` says, and only its keys are looked at.
+    ///
+    /// # Errors
+    /// [`TokenError`] says what is wrong with it; [`TokenError::NoKeys`] that nobody knows.
+    pub fn accept(&self, token: &str, now: UnixTime) -> Result<Accepted, TokenError> {
+        match self.verify(token, now) {
+            Ok(verified) => Ok(Accepted::Own(verified)),
+            Err(error) if self.foreign.is_empty() || !error.leaves_the_issuer_open() => Err(error),
+            Err(error) => self.accept_foreign(token, now, error).map(Accepted::Foreign),
+        }
+    }
+
+    /// `own` is why it is not one of ours.
+    fn accept_foreign(
+        &self,
+        token: &str,
+        now: UnixTime,
+        own: TokenError,
+    ) -> Result<ForeignToken, TokenError> {
+        let parts = Parts::of(token)?;
+        let claims = decode(Part::Claims, parts.claims)?;
+        let iss = foreign::issuer_of(&claims)?;
+        let Some(issuer) = self.foreign.find(&iss) else {
+            return Err(if *iss == *self.issuer { own } else { TokenError::Issuer });
+        };
+        let header = decode(Part::Header, parts.header)?;
+        let header = ForeignHeader::read(&header)?;
+        let (key, algorithm) = issuer.key(header.kid.as_deref(), &header.alg)?;
+        if !key.verifies(algorithm, parts.message.as_bytes(), parts.signature) {
+            return Err(TokenError::Signature);
+        }
+        foreign::check(&claims, issuer.rules(), self.leeway, now)
+    }
+
+    /// What the token says, if it is one of ours and a good one `now`.
     ///
     /// # Errors
     /// [`TokenError`] says what is wrong with it.
     pub fn verify(&self, token: &str, now: UnixTime) -> Result<Verified, TokenError> {
-        if token.len() > MAX_TOKEN {
-            return Err(TokenError::TooLong(token.len()));
-        }
-        let (message, signature) = token.rsplit_once('.').ok_or(TokenError::NotThreeParts)?;
-        let (header, claims) = message.split_once('.').ok_or(TokenError::NotThreeParts)?;
-        if claims.contains('.') {
-            return Err(TokenError::NotThreeParts);
-        }
+        let Parts { message, header, claims, signature } = Parts::of(token)?;
         let header = decode(Part::Header, header)?;
         let header = Header::read(&header)?;
         let key = self.ring.find(&header.kid).ok_or(TokenError::UnknownKey)?;
@@ -163,17 +163,23 @@ impl Verifier {
     ///
     /// # Errors
     /// [`TokenError`] says what is wrong with it.
-    pub fn verify_to_end(&self, token: &str, now: UnixTime) -> Result<Verified, TokenError> {
-        match self.verify(token, now) {
-            Err(TokenError::NotYet(starts)) => self.verify(token, starts),
-            verified => verified,
+    pub fn accept_to_end(&self, token: &str, now: UnixTime) -> Result<Accepted, TokenError> {
+        match self.accept(token, now) {
+            Err(TokenError::NotYet(starts)) => self.accept(token, starts),
+            accepted => accepted,
         }
     }
 
-    /// Until when a token that was verified passes again: its `exp` and the leeway. A cache keeps it no longer.
+    /// Until when a token passes that expires then: the leeway is forgiven. A cache keeps it no longer.
     #[must_use]
-    pub fn accepted_until(&self, token: &Verified) -> UnixTime {
-        token.expires.after(self.leeway)
+    pub fn accepted_until(&self, expires: UnixTime) -> UnixTime {
+        expires.after(self.leeway)
+    }
+
+    /// The foreign issuers.
+    #[must_use]
+    pub fn foreign(&self) -> &ForeignIssuers {
+        &self.foreign
     }
 
     /// The keys.
@@ -182,18 +188,42 @@ impl Verifier {
         &self.ring
     }
 
-    /// Changes with everything that decides whether a token is a good one: keys, issuer, audience, leeway.
+    /// Changes with everything that decides whether a token is a good one: keys, issuers, audience, leeway.
     #[must_use]
     pub fn identity(&self) -> Identity {
         self.identity
     }
 }
 
+/// A token taken apart.
+struct Parts<'a> {
+    /// What is signed: header, dot, claims.
+    message: &'a str,
+    header: &'a str,
+    claims: &'a str,
+    signature: &'a str,
+}
+
+impl<'a> Parts<'a> {
+    fn of(token: &'a str) -> Result<Self, TokenError> {
+        if token.len() > MAX_TOKEN {
+            return Err(TokenError::TooLong(token.len()));
+        }
+        let (message, signature) = token.rsplit_once('.').ok_or(TokenError::NotThreeParts)?;
+        let (header, claims) = message.split_once('.').ok_or(TokenError::NotThreeParts)?;
+        if claims.contains('.') {
+            return Err(TokenError::NotThreeParts);
+        }
+        Ok(Self { message, header, claims, signature })
+    }
+}
+
 impl Identity {
-    fn of(ring: &KeyRing, issuer: &str, audience: &str, leeway: Duration) -> Self {
+    fn of(ring: &KeyRing, issuer: &str, audience: &str, leeway: Duration, foreign: &ForeignIssuers) -> Self {
         let mut digest = digest::Context::new(&SHA256);
         digest.update(ring.id().as_bytes());
         digest.update(&leeway.as_nanos().to_be_bytes());
+        foreign.identify(&mut digest);
         for text in [issuer, audience] {
             digest.update(&text.len().to_be_bytes());
             digest.update(text.as_bytes());
