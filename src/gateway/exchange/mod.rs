@@ -257,11 +257,11 @@ impl State {
         matches!(target, Some(Target::Local(Endpoint::Health | Endpoint::Ready)))
     }
 
-    /// Clients of OAuth read one form of error. A refusal for want of a token looks the same on every path, though.
+    /// Clients of OAuth read one form of error. A refusal for who is calling looks the same on every path, though.
     fn form_of(&self, reject: &Reject) -> Form {
-        let target = self.route.as_ref().map(|route| route.target);
-        match target {
-            Some(Target::Local(endpoint)) if endpoint.is_oauth() && !reject.wants_token() => Form::OAuth,
+        let about_caller = reject.wants_token() || reject.status() == StatusCode::FORBIDDEN;
+        match self.route.as_ref().map(|route| route.target) {
+            Some(Target::Local(endpoint)) if endpoint.is_oauth() && !about_caller => Form::OAuth,
             _ => self.request.head().map_or(Form::Problem, |head| Form::of(head.version, &head.fields)),
         }
     }
