@@ -128,9 +128,9 @@ impl Prepared {
     pub fn new(metadata: &str) -> Self {
         Self {
             metadata: metadata.into(),
-            no_token: Problem::new(&Reject::NoToken, metadata),
+            no_token: Problem::new(&Reject::NoToken, metadata).shared(),
             // All tokens that are not valid are answered alike.
-            invalid_token: Problem::new(&Reject::InvalidToken(TokenError::Signature), metadata),
+            invalid_token: Problem::new(&Reject::InvalidToken(TokenError::Signature), metadata).shared(),
         }
     }
 
@@ -176,6 +176,11 @@ impl Problem {
         json::string(&mut body, reject.code().as_bytes());
         body.extend_from_slice(b",\"request_id\":");
         Self { status, fields, body }
+    }
+
+    /// For many responses. It has none of the fields that depend on the connection.
+    fn shared(self) -> Self {
+        Self { fields: self.fields.shared(), ..self }
     }
 
     fn response(&self, request_id: &[u8]) -> Response<ResponseBody> {

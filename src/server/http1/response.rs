@@ -39,7 +39,9 @@ pub(super) fn write(
     // Where no content is sent, its length is that of another response.
     let says_length = framing == Framing::Empty && !has_no_length(status);
     let (mut dated, mut measured) = (false, false);
-    for (name, value) in response.fields.iter() {
+    let lines = response.fields.lines();
+    out.extend_from_slice(lines.unwrap_or_default());
+    for (name, value) in response.fields.iter().filter(|_| lines.is_none()) {
         if *name == header::CONNECTION && !switches {
             // Nobody but the gateway says it here, and `close` is all that it says.
             meaning.keeps = false;
