@@ -94,11 +94,15 @@ impl KeySet {
         if keys.is_empty() {
             return Err(KeySetError::Empty(ignored.first().copied()));
         }
+        // Some issuers list theirs in another order each time, or one of them twice. It is the same set, and must not look like another:
+        // that would make every worker forget the tokens that it has verified.
+        keys.sort_unstable_by_key(|key| key.id);
+        keys.dedup_by_key(|key| key.id);
         let id = digest_of(keys.iter().map(|key| key.id.as_slice()));
         Ok((Self { keys, id }, ignored))
     }
 
-    /// Equal for sets with the same keys in the same order, and for no others.
+    /// Equal for sets with the same keys, in whatever order, and for no others.
     #[must_use]
     pub fn id(&self) -> &[u8; 32] {
         &self.id
