@@ -38,6 +38,29 @@ fn envoy_41669_without_keys_the_answer_is_503_for_that_issuer_alone() {
     issuer.ready(&gateway);
 }
 
+/// RFC 7009 §2.2.1: 200 would say that the token has ended, and it passes as soon as the keys are there.
+#[test]
+fn without_keys_every_place_that_takes_tokens_knows_it() {
+    let issuer = Issuer::start("kc");
+    issuer.answer("/jwks", 500, "down");
+    let gateway = trusting(&[issuer.table("")]).start();
+    wait_for_failure(&gateway);
+    let token = issuer.token("alice", &[]);
+    let revoked = gateway.send(&Request::form("/auth/revoke", &[("token", &token)]));
+    assert_eq!((revoked.status, &revoked.json()["error"]), (400, &json!("unsupported_token_type")));
+    for path in ["/auth/me", "/auth/verify"] {
+        let response = gateway.get(path, &token);
+        assert_eq!((response.status, response.header("retry-after").as_deref()), (503, Some("1")), "{path}");
+    }
+    let explained = gateway.cli(["explain", "GET", ORDERS, "--token", &token, "--json"]).json();
+    assert_eq!(explained["status"], 503, "{explained}");
+    let client = gateway.cli(["client", "add", "asker", "--json"]).ok().json();
+    let secret = client["client_secret"].as_str().unwrap();
+    let introspected =
+        gateway.send(&Request::form("/auth/introspect", &[("token", &*token)]).basic("asker", secret));
+    assert_eq!(introspected.text(), r#"{"active":false}"#);
+}
+
 /// gateway#4791: an outage of the issuer is no outage of ours.
 #[test]
 fn gateway_4791_the_old_keys_serve_on_while_the_issuer_is_down() {
