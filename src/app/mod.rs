@@ -170,7 +170,8 @@ impl Gateway {
         &self.addresses
     }
 
-    /// Takes a new configuration: routes, upstreams, limits, rules for tokens. What is in flight ends under the old one.
+    /// Takes a new configuration: routes, upstreams, limits, rules for tokens. What is in flight ends under the old one, but for what goes on
+    /// with a token of a foreign issuer that the new one does not have: that ends now.
     ///
     /// # Errors
     /// [`StartError`]; the old configuration stays.

@@ -57,7 +57,7 @@ impl Publisher {
         self.parts.audit.record_blocking(event)?;
         self.parts.login.throttle().adopt(&throttle);
         self.parts.registration.throttle().adopt(&registration);
-        reload::retire(self.shared.snapshot.swap(Arc::new(snapshot)), &self.parts.control);
+        self.put_in_force(snapshot);
         self.sooner.notify_one();
         self.reloaded.notify_one();
         Ok(())
@@ -89,7 +89,13 @@ impl Publisher {
         let (config, series) = (snapshot.config.clone(), snapshot.series.clone());
         let renewed = reload::build_with(config, &self.parts, ring, series, Some(&snapshot));
         drop(snapshot);
-        reload::retire(self.shared.snapshot.swap(Arc::new(renewed)), &self.parts.control);
+        self.put_in_force(renewed);
+    }
+
+    /// What goes on is looked over afterwards: it may have been let in by a foreign key that is not trusted any more.
+    fn put_in_force(&self, snapshot: Snapshot) {
+        reload::retire(self.shared.snapshot.swap(Arc::new(snapshot)), &self.parts.control);
+        self.shared.revocations.announce();
     }
 
     /// Does what is due with the signing keys, puts them in force where that has changed them, and says when to look again.

@@ -12,7 +12,7 @@ use crate::name::{CallerName, Role, Roles};
 use crate::observe::metrics::TokenCounters;
 use crate::reject::Reject;
 use crate::token::{
-    Accepted, ApiKeys, Cache, ForeignToken, Revocations, TokenError, Verified, Verifier, is_api_key,
+    Accepted, ApiKeys, Cache, ForeignToken, Revocations, TokenError, Verified, Verifier, Voucher, is_api_key,
 };
 
 /// Where programs may send their API key, if the configuration allows any. Not as RFC 6750 has it, and widely known.
@@ -38,7 +38,7 @@ enum Proof {
     /// An API key.
     ApiKey(Verified),
     /// A token of a foreign issuer.
-    Foreign,
+    Foreign(Voucher),
     /// Nothing: it is supposed.
     Supposed,
 }
@@ -47,9 +47,9 @@ impl Caller {
     fn new(token: Accepted, accepted_until: UnixTime) -> Result<Self, Reject> {
         match token {
             Accepted::Own(token) => Self::known(token, Proof::Own, accepted_until),
-            Accepted::Foreign(ForeignToken { caller, roles, expires }) => {
+            Accepted::Foreign(ForeignToken { caller, roles, expires, voucher }) => {
                 let caller = Self::supposed(caller, roles, expires)?;
-                Ok(Self { proof: Proof::Foreign, accepted_until, ..caller })
+                Ok(Self { proof: Proof::Foreign(voucher), accepted_until, ..caller })
             }
         }
     }
@@ -84,7 +84,7 @@ impl Caller {
         let roles = self.roles.iter().count();
         let client = match &self.proof {
             Proof::Own(verified) | Proof::ApiKey(verified) => verified.client_id.len(),
-            Proof::Foreign | Proof::Supposed => 0,
+            Proof::Foreign(_) | Proof::Supposed => 0,
         };
         let texts = 2 * (self.user_header.len() + self.role_header.len()) + client;
         // Itself, the username, the list of roles and each of them, the client's id, two header values.
@@ -112,7 +112,7 @@ impl Caller {
         match &self.proof {
             Proof::Own(token) => Ok(token),
             Proof::ApiKey(_) => Err(Reject::NoSession),
-            Proof::Foreign => Err(Reject::ForeignCaller),
+            Proof::Foreign(_) => Err(Reject::ForeignCaller),
             Proof::Supposed => Err(Reject::Internal("nobody has logged in".to_owned())),
         }
     }
@@ -134,8 +134,17 @@ impl Caller {
     pub fn is_refused_by(&self, revocations: &Revocations) -> bool {
         match &self.proof {
             Proof::Own(token) | Proof::ApiKey(token) => revocations.refuses(token),
-            Proof::Foreign => false,
+            Proof::Foreign(_) => false,
             Proof::Supposed => true,
+        }
+    }
+
+    /// What vouches for the caller, if that is a foreign issuer. It may have been withdrawn since.
+    #[must_use]
+    pub fn voucher(&self) -> Option<&Voucher> {
+        match &self.proof {
+            Proof::Foreign(voucher) => Some(voucher),
+            Proof::Own(_) | Proof::ApiKey(_) | Proof::Supposed => None,
         }
     }
 
@@ -214,7 +223,7 @@ impl Authenticator<'_> {
     fn again(&self, caller: &Caller, token: &[u8], now: UnixTime) -> Result<Arc<Caller>, Reject> {
         let renewed = match &caller.proof {
             Proof::ApiKey(_) => Some(self.verify(token, now)?),
-            Proof::Own(_) | Proof::Foreign | Proof::Supposed => None,
+            Proof::Own(_) | Proof::Foreign(_) | Proof::Supposed => None,
         };
         let passes = |caller: &Arc<Caller>| !caller.is_refused_by(self.revocations);
         renewed.filter(passes).ok_or_else(|| caller.refusal(TokenEnd::Revoked))

@@ -17,7 +17,7 @@ use slab::Slab;
 use crate::auth::Caller;
 use crate::body::{BodyError, Stream, TokenEnd};
 use crate::clock::UnixTime;
-use crate::token::Revocations;
+use crate::token::{ForeignIssuers, Revocations};
 
 /// What goes on at a worker.
 #[derive(Debug, Default)]
@@ -30,7 +30,7 @@ pub(super) struct Entered {
     pub(super) caller: Arc<Caller>,
     /// When it ends by itself. `None` for what outlives the token.
     pub(super) until: Option<UnixTime>,
-    /// That of the keys by which the token was verified.
+    /// That of the keys by which the token was verified; the last one of all if they are not ours.
     pub(super) era: u64,
 }
 
@@ -87,9 +87,12 @@ impl Streams {
         }
     }
 
-    /// Ends those whose token was revoked.
-    pub(super) fn end_revoked(&self, revocations: &Revocations) {
-        self.end_where(TokenEnd::Revoked, |ongoing| ongoing.is_refused_by(revocations));
+    /// Ends those whose token was revoked, or is from an issuer or by a key that is not trusted any more.
+    pub(super) fn end_revoked(&self, revocations: &Revocations, issuers: &ForeignIssuers) {
+        let is_withdrawn = |ongoing: &Ongoing| {
+            ongoing.entered.caller.voucher().is_some_and(|voucher| !issuers.trust(voucher))
+        };
+        self.end_where(TokenEnd::Revoked, |it| it.is_refused_by(revocations) || is_withdrawn(it));
     }
 
     /// Ends those whose token is not accepted any more.

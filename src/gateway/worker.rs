@@ -9,7 +9,7 @@ use arc_swap::{ArcSwap, Cache};
 
 use super::snapshot::{Shared, Snapshot};
 use super::streams::Streams;
-use crate::auth::{ApiKeyRules, Authenticator, TokenCache};
+use crate::auth::{ApiKeyRules, Authenticator, Caller, TokenCache};
 use crate::clock::UnixTime;
 use crate::id::{NoRandomness, fill_random};
 use crate::inbound::IdSource;
@@ -170,7 +170,13 @@ impl Worker {
     /// Ends the responses that go on though the token that let them in was revoked. The worker's thread calls it when that was
     /// announced.
     pub fn end_revoked(&self) {
-        self.streams.end_revoked(self.revocations());
+        self.streams.end_revoked(self.revocations(), self.view().snapshot.verifier.foreign());
+    }
+
+    /// Whether a foreign issuer vouched for somebody and is not trusted with that any more. A request sees that by its snapshot; this is
+    /// for what begins to go on long after it was let in.
+    pub(super) fn has_withdrawn(&self, caller: &Caller) -> bool {
+        caller.voucher().is_some_and(|voucher| !self.view().snapshot.verifier.foreign().trust(voucher))
     }
 
     /// Ends the responses that go on though the token that let them in has expired. The worker's thread calls it every now and then.

@@ -3,7 +3,9 @@
 //! What comes back is trusted to say whose tokens are good, so nothing leads anywhere else: no redirect is followed, no proxy is asked.
 
 use std::io;
+use std::net::{IpAddr, SocketAddr, ToSocketAddrs};
 use std::path::Path;
+use std::thread;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -14,6 +16,7 @@ use hyper::client::conn::http1;
 use hyper_util::rt::TokioIo;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
+use tokio::sync::oneshot;
 
 use super::tls::{self, TlsError};
 use crate::config::{FetchUrl, InvalidUrl};
@@ -65,7 +68,8 @@ pub(super) enum FetchError {
 pub(super) async fn get(url: &FetchUrl, ca_file: Option<&Path>) -> Result<Vec<u8>, FetchError> {
     let failed = |error| FetchError::Connect(url.authority().to_owned(), error);
     let connector = if url.is_https() { Some(tls::connector(ca_file).await?) } else { None };
-    let stream = TcpStream::connect((url.host(), url.port())).await.map_err(failed)?;
+    let addresses = resolve(url.host(), url.port()).await.map_err(failed)?;
+    let stream = TcpStream::connect(addresses.as_slice()).await.map_err(failed)?;
     match connector {
         Some(connector) => {
             let stream = connector.connect(tls::server_name(url.host())?, stream).await.map_err(failed)?;
@@ -73,6 +77,23 @@ pub(super) async fn get(url: &FetchUrl, ca_file: Option<&Path>) -> Result<Vec<u8
         }
         None => exchange(url, stream).await,
     }
+}
+
+/// The addresses of a host. The system's resolver takes half a minute if no name server answers, and cannot be told to stop. So it has a
+/// thread of its own: it takes none from those who wait for the disk, of whom there are few, and nobody waits for it at the end.
+async fn resolve(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    if let Ok(address) = host.parse::<IpAddr>() {
+        return Ok(vec![SocketAddr::new(address, port)]);
+    }
+    let (sender, found) = oneshot::channel();
+    let host = host.to_owned();
+    let look_up = move || {
+        let addresses = (host.as_str(), port).to_socket_addrs().map(Iterator::collect);
+        // Who asked may have given up.
+        let _ = sender.send(addresses);
+    };
+    thread::Builder::new().name("portcullis-names".to_owned()).spawn(look_up)?;
+    found.await.unwrap_or_else(|_| Err(io::Error::other("the resolver failed")))
 }
 
 async fn exchange(
@@ -122,4 +143,42 @@ async fn document(url: &FetchUrl, response: http::Response<Incoming>) -> Result<
         document.extend_from_slice(&data);
     }
     Ok(document)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::{Read, Write};
+    use std::net::TcpListener;
+    use std::sync::mpsc;
+    use std::thread;
+    use std::time::Duration;
+
+    use tokio::runtime::Builder;
+
+    use super::get;
+    use crate::config::FetchUrl;
+
+    /// A resolver that hangs would otherwise hold the threads by which the store is written.
+    #[test]
+    fn a_name_is_looked_up_without_the_threads_that_wait_for_the_disk() {
+        let listener = TcpListener::bind(("localhost", 0)).unwrap();
+        let url = format!("http://localhost:{}/jwks", listener.local_addr().unwrap().port());
+        let server = thread::spawn(move || {
+            let (mut stream, _) = listener.accept().unwrap();
+            let _ = stream.read(&mut [0; 4096]).unwrap();
+            stream.write_all(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}").unwrap();
+        });
+        let runtime = Builder::new_current_thread().enable_all().max_blocking_threads(1).build().unwrap();
+        let document = runtime.block_on(async {
+            let (release, released) = mpsc::channel::<()>();
+            let busy = tokio::task::spawn_blocking(move || released.recv());
+            let url = FetchUrl::parse(&url).unwrap();
+            let document = tokio::time::timeout(Duration::from_secs(20), get(&url, None)).await;
+            drop(release);
+            let _ = busy.await;
+            document
+        });
+        assert_eq!(document.unwrap().unwrap(), b"{}");
+        server.join().unwrap();
+    }
 }

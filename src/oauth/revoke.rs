@@ -17,7 +17,7 @@ use crate::message::Response;
 use crate::observe::audit::{Action, Actor, Event, Target};
 use crate::reject::Reject;
 use crate::secret::Secret;
-use crate::token::{Accepted, Verifier, is_api_key};
+use crate::token::{Accepted, TokenError, Verifier, is_api_key};
 
 /// Ends what the token stands for: a refresh token its whole session, an access token itself. Whoever holds a token may do that.
 /// An unknown token is one that does not pass any more, so the answer is the same (RFC 7009 §2.2).
@@ -50,8 +50,10 @@ async fn revoked(
     }
     let access = match verifier.accept_to_end(token.expose(), now) {
         Ok(Accepted::Own(access)) => Some(access),
-        // Only its issuer can do that.
-        Ok(Accepted::Foreign(_)) => return Err(OAuthError::UnsupportedTokenType.into()),
+        // Only its issuer can do that. Without its keys nobody knows whether it passes; it would go on once they are there.
+        Ok(Accepted::Foreign(_)) | Err(TokenError::NoKeys) => {
+            return Err(OAuthError::UnsupportedTokenType.into());
+        }
         Err(_) => None,
     };
     let actor = client.as_ref().map_or(Actor::Anonymous, |client| Actor::Client(client.username.to_string()));

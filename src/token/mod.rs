@@ -19,7 +19,7 @@ mod verify;
 
 pub use api_keys::{ApiKeyDigest, ApiKeys, is_api_key, new_api_key};
 pub use cache::Cache;
-pub use foreign::{ForeignIssuers, ForeignToken, Ignored, KeySet, KeySetError, Missed, Trusted};
+pub use foreign::{ForeignIssuers, ForeignToken, Ignored, KeySet, KeySetError, Missed, Trusted, Voucher};
 pub use issue::{IssueError, Issued, Issuer, Subject};
 pub use json::Fault;
 pub use jwk::Jwk;

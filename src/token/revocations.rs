@@ -130,8 +130,9 @@ impl Revocations {
         self.era.load(Ordering::Acquire)
     }
 
-    /// Wakes those who wait for [`Self::announcements`]. To be called when a revocation is in the set.
-    fn announce(&self) {
+    /// Wakes those who wait for [`Self::announcements`]. To be called when a revocation is in the set, and when a snapshot is in force that
+    /// may not trust what vouched for somebody under the one before.
+    pub fn announce(&self) {
         // An error means that nobody listens, as while the store is read at the start.
         let _ = self.announced.send(());
     }

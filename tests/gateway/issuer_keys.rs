@@ -38,6 +38,29 @@ fn envoy_41669_without_keys_the_answer_is_503_for_that_issuer_alone() {
     issuer.ready(&gateway);
 }
 
+/// RFC 7009 §2.2.1: 200 would say that the token has ended, and it passes as soon as the keys are there.
+#[test]
+fn without_keys_every_place_that_takes_tokens_knows_it() {
+    let issuer = Issuer::start("kc");
+    issuer.answer("/jwks", 500, "down");
+    let gateway = trusting(&[issuer.table("")]).start();
+    wait_for_failure(&gateway);
+    let token = issuer.token("alice", &[]);
+    let revoked = gateway.send(&Request::form("/auth/revoke", &[("token", &token)]));
+    assert_eq!((revoked.status, &revoked.json()["error"]), (400, &json!("unsupported_token_type")));
+    for path in ["/auth/me", "/auth/verify"] {
+        let response = gateway.get(path, &token);
+        assert_eq!((response.status, response.header("retry-after").as_deref()), (503, Some("1")), "{path}");
+    }
+    let explained = gateway.cli(["explain", "GET", ORDERS, "--token", &token, "--json"]).json();
+    assert_eq!(explained["status"], 503, "{explained}");
+    let client = gateway.cli(["client", "add", "asker", "--json"]).ok().json();
+    let secret = client["client_secret"].as_str().unwrap();
+    let introspected =
+        gateway.send(&Request::form("/auth/introspect", &[("token", &*token)]).basic("asker", secret));
+    assert_eq!(introspected.text(), r#"{"active":false}"#);
+}
+
 /// gateway#4791: an outage of the issuer is no outage of ours.
 #[test]
 fn gateway_4791_the_old_keys_serve_on_while_the_issuer_is_down() {
@@ -112,13 +135,24 @@ fn the_same_keys_again_change_nothing() {
     let misses = || scrape(&gateway).get("portcullis_token_cache_misses_total");
     assert_eq!(gateway.get(ANYONE, &token).status, 200);
     let before = misses();
-    let fetches = issuer.server.count();
-    wait_until("the keys were fetched again, twice", || issuer.server.count() >= fetches + 2);
-    assert_eq!(gateway.get(ANYONE, &token).status, 200);
+    let fetched_twice = || {
+        let fetches = issuer.server.count();
+        wait_until("the keys were fetched again, twice", || issuer.server.count() >= fetches + 2);
+        assert_eq!(gateway.get(ANYONE, &token).status, 200);
+    };
+    fetched_twice();
+    assert_eq!(misses(), before);
+    // Some servers list them in another order each time.
+    let second = IssuerKey::new("two", "ES256");
+    issuer.publish(&[&issuer.key, &second]);
+    fetched_twice();
+    let before = misses();
+    issuer.publish(&[&second, &issuer.key]);
+    fetched_twice();
     assert_eq!(misses(), before);
     let page = scrape(&gateway);
     assert!(page.get("portcullis_issuer_fetches_total{issuer=\"kc\",outcome=\"success\"}") >= 2.0);
-    assert_eq!(page.get("portcullis_issuer_keys{issuer=\"kc\"}"), 1.0);
+    assert_eq!(page.get("portcullis_issuer_keys{issuer=\"kc\"}"), 2.0);
     assert!(page.get("portcullis_issuer_keys_seen_timestamp_seconds{issuer=\"kc\"}") > 1.7e9);
 }
 

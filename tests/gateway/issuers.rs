@@ -6,7 +6,7 @@ use base64::engine::general_purpose::URL_SAFE;
 use serde_json::{Value, json};
 
 use crate::harness::token::{self, decode, encode, hs256, signing_input};
-use crate::harness::{Gateway, Issuer, IssuerKey, ROUTES, Request, Setup, wait_until};
+use crate::harness::{Broken, Client, Gate, Gateway, Issuer, IssuerKey, ROUTES, Request, Setup, wait_until};
 
 pub(crate) const ANYONE: &str = "/anyone/x";
 pub(crate) const ORDERS: &str = "/orders/7";
@@ -543,4 +543,62 @@ fn a_stream_ends_when_its_foreign_token_expires() {
     assert!(client.rest().is_err(), "it does not look whole");
     let reason = gateway.access_of("/anyone/events")["reason"].as_str().unwrap().to_owned();
     assert!(reason.starts_with("token_expired"), "{reason}");
+}
+
+/// Asks over a connection of its own.
+fn ask(gateway: &Gateway, path: &str, token: &str) -> Client {
+    let mut client = gateway.connect();
+    client.send(Request::get(path).bearer(token).encode("x"));
+    client
+}
+
+/// J10: what goes on ends with the key that let it in, or with the trust in its issuer, and with nothing else.
+#[test]
+fn j10_streams_end_when_the_issuer_withdraws_their_key_or_is_trusted_no_more() {
+    let (issuer, gateway, of_first) = with_issuer("unknown_kid_interval = '100ms'");
+    let second = IssuerKey::new("two", "ES256");
+    let of_second = second.sign(&issuer.claims("bob", &[]));
+    let of_nobody = IssuerKey::new("none", "ES256").sign(&issuer.claims("mallory", &[]));
+    let paths = ["/anyone/first", "/anyone/second", "/anyone/late"];
+    let gates = paths.map(|path| {
+        let (arrived, go_on) = (Gate::new(), Gate::new());
+        let both = (arrived.clone(), go_on.clone());
+        gateway.backend.on(path, move |exchange| {
+            if path == "/anyone/late" {
+                arrived.open();
+                go_on.wait();
+            }
+            exchange.send("HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n1\r\nx\r\n");
+            go_on.wait();
+            exchange.send("1\r\ny\r\n");
+            let _ = exchange.until_end();
+        });
+        both
+    });
+    let mut first = ask(&gateway, paths[0], &of_first);
+    assert_eq!((first.head("GET").status, first.body(1)), (200, b"x".to_vec()));
+    // One key more at the issuer, and another key of ours, are nothing to it.
+    issuer.publish(&[&issuer.key, &second]);
+    wait_until("the second key is there", || gateway.get(ANYONE, &of_second).status == 200);
+    gateway.cli(["key", "rotate", "--now"]).ok();
+    gates[0].1.open();
+    assert_eq!(first.body(1), b"y");
+    let mut second_one = ask(&gateway, paths[1], &of_second);
+    assert_eq!((second_one.head("GET").status, second_one.body(1)), (200, b"x".to_vec()));
+    let mut late = ask(&gateway, paths[2], &of_first);
+    gates[2].0.wait();
+
+    issuer.publish(&[&second]);
+    wait_until("the first key is gone", || {
+        assert_refused(&gateway, "an unknown kid", &of_nobody);
+        gateway.get(ANYONE, &of_first).status == 401
+    });
+    assert_eq!(first.rest(), Err(Broken::Closed));
+    assert!(gateway.access_of(paths[0])["reason"].as_str().unwrap().starts_with("token_revoked"));
+    gates[2].1.open();
+    assert_eq!(late.head("GET").status, 401, "what begins afterwards was let in by a key that is gone");
+    gates[1].1.open();
+    assert_eq!(second_one.body(1), b"y");
+    gateway.reload(|text| text[..text.find("[[issuer]]").unwrap()].to_owned());
+    assert_eq!(second_one.rest(), Err(Broken::Closed));
 }

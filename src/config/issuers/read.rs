@@ -47,7 +47,13 @@ pub(in crate::config) fn read(
         let mut fields = Fields::of("issuer", path, Some(value), problems);
         let (read, own_marks) = issuer(&mut fields, base, own);
         for (key, given) in own_marks {
-            let first = marks.iter().find(|(known, first)| *known == key && first.value == given.value);
+            let is_same = |first: &Given<String>| match key {
+                // RFC 7519 §4.1.1.
+                "issuer" => first.value == given.value,
+                // As with usernames: a backend that looks up names without regard to case must not take one issuer's user for another's.
+                _ => first.value.eq_ignore_ascii_case(&given.value),
+            };
+            let first = marks.iter().find(|(known, first)| *known == key && is_same(first));
             if let Some((_, first)) = first {
                 let problem = Problem::new(Kind::Whole, fields.key(key), "another issuer has the same");
                 let problem = problem.at(given.span.clone().or(fields.header()));
@@ -277,6 +283,12 @@ fn role_map(value: &DeValue<'_>) -> Result<BTreeMap<String, Roles>, Fault> {
             None => std::iter::once(role(value.get_ref())).collect::<Result<_, _>>()?,
         };
         map.insert(foreign.to_owned(), roles);
+    }
+    // One token may have all of them.
+    let all: Roles = map.values().flat_map(Roles::iter).cloned().collect();
+    if !all.fit() {
+        let max = Roles::MAX_BYTES;
+        return Err(format!("the roles here have more than {max} bytes together, with three for each").into());
     }
     Ok(map)
 }

@@ -160,6 +160,20 @@ fn issuers_cannot_be_taken_for_each_other_or_for_us() {
     assert!(errors.iter().all(|error| error.contains("another issuer has the same")), "{errors:#?}");
     let two = twice.replacen("\"kc\"", "\"o\"", 1).replacen("a.example", "b.example", 1);
     assert_eq!(config(&two).issuers.len(), 2);
+    // Many backends look up names without regard to case, as is done here with usernames.
+    let alike = super::errors(&two.replacen("\"o\"", "\"KC\"", 1));
+    assert_eq!(alike.len(), 2, "{alike:#?}");
+    assert!(alike.iter().all(|error| error.contains("another issuer has the same")), "{alike:#?}");
+}
+
+#[test]
+fn all_roles_that_a_token_can_have_fit_into_a_header() {
+    let map = |count: usize| {
+        let roles: Vec<String> = (0..count).map(|number| format!("\"{number:0>61}\"")).collect();
+        issuer(&format!("roles_claim = \"r\"\nroles = {{ a = [{}] }}", roles.join(",")))
+    };
+    assert_eq!(only(&map(64)).roles.len(), 1);
+    assert!(error(&map(65)).contains("more than 4096 bytes together"), "{}", error(&map(65)));
 }
 
 #[test]

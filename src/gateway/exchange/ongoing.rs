@@ -8,7 +8,7 @@ use http_body::Body;
 
 use super::Exchange;
 use crate::auth::Caller;
-use crate::body::{RequestBody, ResponseBody};
+use crate::body::{RequestBody, ResponseBody, TokenEnd};
 use crate::clock::{self, UnixTime};
 use crate::gateway::streams::Entered;
 use crate::gateway::worker::Worker;
@@ -86,13 +86,17 @@ impl Exchange {
         until: impl FnOnce(&Caller) -> Option<UnixTime>,
     ) -> Result<(), Reject> {
         let Some(caller) = &self.0.caller else { return Ok(()) };
-        let entered = Entered {
-            caller: caller.clone(),
-            until: until(caller),
-            era: self.0.view.snapshot.verifier.ring().era(),
-        };
+        // What no key of ours has signed does not end with our keys.
+        let is_ours = caller.own_token().is_ok();
+        let era = if is_ours { self.0.view.snapshot.verifier.ring().era() } else { u64::MAX };
+        let entered = Entered { caller: caller.clone(), until: until(caller), era };
         let entry = worker.streams().enter(entered, worker.revocations(), clock::now());
-        self.0.entry = Some(entry.map_err(|end| caller.refusal(end))?);
+        let entry = entry.map_err(|end| caller.refusal(end))?;
+        // After the entry was made, as with revocations.
+        if worker.has_withdrawn(caller) {
+            return Err(caller.refusal(TokenEnd::Revoked));
+        }
+        self.0.entry = Some(entry);
         Ok(())
     }
 }

@@ -39,6 +39,7 @@ pub(in crate::token) struct ForeignKey {
     kid: Option<Box<str>>,
     algorithms: Vec<ForeignAlgorithm>,
     key: DecodingKey,
+    id: [u8; 32],
 }
 
 /// Why there is no set. Nothing of its text is in it.
@@ -83,30 +84,33 @@ impl KeySet {
         if members.len() > MAX_KEYS {
             return Err(KeySetError::TooMany(members.len()));
         }
-        let (mut keys, mut ignored, mut digest) = (Vec::new(), Vec::new(), digest::Context::new(&SHA256));
+        let (mut keys, mut ignored) = (Vec::new(), Vec::new());
         for (position, member) in members.iter().enumerate() {
             match read(member, allowed) {
-                Ok((key, material)) => {
-                    key.identify(&material, &mut digest);
-                    keys.push(key);
-                }
+                Ok(key) => keys.push(key),
                 Err(reason) => ignored.push(Ignored { position, reason }),
             }
         }
         if keys.is_empty() {
             return Err(KeySetError::Empty(ignored.first().copied()));
         }
-        let mut id = [0; 32];
-        for (to, from) in id.iter_mut().zip(digest.finish().as_ref()) {
-            *to = *from;
-        }
+        // Some issuers list theirs in another order each time, or one of them twice. It is the same set, and must not look like another:
+        // that would make every worker forget the tokens that it has verified.
+        keys.sort_unstable_by_key(|key| key.id);
+        keys.dedup_by_key(|key| key.id);
+        let id = digest_of(keys.iter().map(|key| key.id.as_slice()));
         Ok((Self { keys, id }, ignored))
     }
 
-    /// Equal for sets with the same keys in the same order, and for no others.
+    /// Equal for sets with the same keys, in whatever order, and for no others.
     #[must_use]
     pub fn id(&self) -> &[u8; 32] {
         &self.id
+    }
+
+    /// Whether a key is one of these.
+    pub(super) fn has(&self, id: &[u8; 32]) -> bool {
+        self.keys.iter().any(|key| key.id == *id)
     }
 
     /// How many keys there are; at least one.
@@ -158,18 +162,28 @@ impl ForeignKey {
         self.algorithms.iter().copied().find(|algorithm| algorithm.name() == alg)
     }
 
-    fn identify(&self, material: &[u8], digest: &mut digest::Context) {
-        let kid = self.kid.as_deref().map_or(&b"-"[..], str::as_bytes);
-        let names: Vec<&str> = self.algorithms.iter().map(|algorithm| algorithm.name()).collect();
-        for part in [&[u8::from(self.kid.is_some())][..], kid, names.join(" ").as_bytes(), material] {
-            digest.update(&part.len().to_be_bytes());
-            digest.update(part);
-        }
+    /// Equal for the same key with the same name and the same algorithms, and for no others.
+    pub(in crate::token) fn id(&self) -> [u8; 32] {
+        self.id
     }
 }
 
-/// One key and the bytes of it that make the difference, or why it is left out.
-fn read(member: &Value, allowed: &[ForeignAlgorithm]) -> Result<(ForeignKey, Vec<u8>), &'static str> {
+/// The digest of these parts: another one for any others.
+fn digest_of<'a>(parts: impl IntoIterator<Item = &'a [u8]>) -> [u8; 32] {
+    let mut digest = digest::Context::new(&SHA256);
+    for part in parts {
+        digest.update(&part.len().to_be_bytes());
+        digest.update(part);
+    }
+    let mut id = [0; 32];
+    for (to, from) in id.iter_mut().zip(digest.finish().as_ref()) {
+        *to = *from;
+    }
+    id
+}
+
+/// One key, or why it is left out.
+fn read(member: &Value, allowed: &[ForeignAlgorithm]) -> Result<ForeignKey, &'static str> {
     let jwk = member.as_object().ok_or("is not an object")?;
     let kty = text(jwk, "kty")?.ok_or("has no `kty`")?;
     if kty == "oct" {
@@ -201,7 +215,10 @@ fn read(member: &Value, allowed: &[ForeignAlgorithm]) -> Result<(ForeignKey, Vec
     if algorithms.is_empty() {
         return Err("is for none of the `algorithms` that are allowed");
     }
-    Ok((ForeignKey { kid: kid.map(Into::into), algorithms, key }, material))
+    let names: Vec<&str> = algorithms.iter().map(|algorithm| algorithm.name()).collect();
+    let name = [&[u8::from(kid.is_some())], kid.unwrap_or_default().as_bytes()].concat();
+    let id = digest_of([name.as_slice(), names.join(" ").as_bytes(), &material]);
+    Ok(ForeignKey { kid: kid.map(Into::into), algorithms, key, id })
 }
 
 /// A member that must be a string if it is there.

@@ -26,6 +26,27 @@ pub struct ForeignToken {
     pub roles: Roles,
     /// `exp`, without the leeway.
     pub expires: UnixTime,
+    /// Whose word that is.
+    pub voucher: Voucher,
+}
+
+/// What vouches for a token: one key of an issuer.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Voucher {
+    rules: Arc<ForeignIssuer>,
+    key: [u8; 32],
+}
+
+impl Voucher {
+    /// The key with this identity of an issuer with these rules.
+    pub(super) fn new(rules: Arc<ForeignIssuer>, key: [u8; 32]) -> Self {
+        Self { rules, key }
+    }
+
+    /// The rules under which it vouches.
+    pub(super) fn rules(&self) -> &ForeignIssuer {
+        &self.rules
+    }
 }
 
 /// An issuer whose tokens are accepted.
@@ -68,6 +89,11 @@ impl Trusted {
         }
         found
     }
+
+    /// The issuer's word, given with this key.
+    pub(super) fn voucher(&self, key: &ForeignKey) -> Voucher {
+        Voucher::new(self.rules.clone(), key.id())
+    }
 }
 
 /// All of them; few, and no two with the same `iss`.
@@ -89,6 +115,13 @@ impl ForeignIssuers {
     /// The one with this `iss`, compared byte for byte.
     pub(super) fn find(&self, iss: &str) -> Option<&Trusted> {
         self.iter().find(|trusted| trusted.rules.issuer == iss)
+    }
+
+    /// Whether what vouched for a token is trusted still: the issuer is one of these, and has not withdrawn the key, as far as we know.
+    #[must_use]
+    pub fn trust(&self, voucher: &Voucher) -> bool {
+        let keeps = |trusted: &Trusted| trusted.keys.as_ref().is_none_or(|keys| keys.has(&voucher.key));
+        self.find(&voucher.rules.issuer).is_some_and(keeps)
     }
 
     /// Adds what decides whether a token is accepted, and as whose.

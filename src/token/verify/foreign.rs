@@ -8,7 +8,7 @@ use serde::de::MapAccess;
 use serde_json::{Map, Value};
 
 use super::super::json::{self, Fault, Members, Text};
-use super::{ForeignToken, Part, TokenError};
+use super::{ForeignToken, Part, TokenError, Voucher};
 use crate::clock::UnixTime;
 use crate::config::{ClaimPath, ForeignIssuer};
 use crate::name::{CallerName, Roles};
@@ -42,10 +42,11 @@ impl<'de> Members<'de> for Iss<'de> {
 /// Checks the claims of a token whose signature is good, and says them in our words.
 pub(super) fn check(
     claims: &[u8],
-    rules: &ForeignIssuer,
+    voucher: Voucher,
     leeway: Duration,
     now: UnixTime,
 ) -> Result<ForeignToken, TokenError> {
+    let rules = voucher.rules();
     let claims = json::document(claims).map_err(fault)?;
     if claims.get("iss").and_then(Value::as_str) != Some(&rules.issuer) {
         return Err(TokenError::Issuer);
@@ -65,7 +66,7 @@ pub(super) fn check(
     let user = find(&claims, &rules.user_claim).and_then(Value::as_str).filter(|user| !user.is_empty());
     let user = user.ok_or(TokenError::User)?;
     let caller = CallerName::new(&format!("{}{user}", rules.user_prefix)).map_err(|_| TokenError::User)?;
-    Ok(ForeignToken { caller, roles: roles(&claims, rules)?, expires })
+    Ok(ForeignToken { caller, roles: roles(&claims, rules)?, expires, voucher })
 }
 
 /// The audience is what tells tokens for different purposes apart; this is for issuers that give all of them the same.
@@ -134,21 +135,23 @@ fn fault(fault: Fault) -> TokenError {
 #[cfg(test)]
 mod tests {
     use std::path::Path;
-    use std::sync::LazyLock;
+    use std::sync::{Arc, LazyLock};
 
     use proptest::prelude::*;
     use serde_json::{Value, json};
 
     use super::{check, issuer_of};
     use crate::clock::UnixTime;
-    use crate::config::{self, ForeignIssuer};
+    use crate::config;
     use crate::name::Role;
+    use crate::token::Voucher;
     use crate::token::testing::{LEEWAY, NOW, some};
 
-    static RULES: LazyLock<ForeignIssuer> = LazyLock::new(|| {
+    static VOUCHER: LazyLock<Voucher> = LazyLock::new(|| {
         let text = "[[issuer]]\nname = 'kc'\nissuer = 'https://a.example'\naudience = ['api', 'web']\n\
                     roles_claim = 'realm.roles'\nroles = { staff = ['reader', 'writer'], boss = 'admin' }";
-        config::parse(text, Path::new("config.toml")).unwrap().issuers.remove(0)
+        let rules = config::parse(text, Path::new("config.toml")).unwrap().issuers.remove(0);
+        Voucher::new(Arc::new(rules), [0; 32])
     });
 
     fn good() -> Value {
@@ -158,7 +161,7 @@ mod tests {
 
     #[test]
     fn a_good_token_is_said_in_our_words() {
-        let token = check(good().to_string().as_bytes(), &RULES, LEEWAY, NOW).unwrap();
+        let token = check(good().to_string().as_bytes(), VOUCHER.clone(), LEEWAY, NOW).unwrap();
         assert_eq!((token.caller.as_str(), token.roles.to_string().as_str()), ("kc:u", "admin"));
     }
 
@@ -193,7 +196,7 @@ mod tests {
                 claims[name] = value;
             }
             let text = claims.to_string();
-            let Ok(token) = check(text.as_bytes(), &RULES, LEEWAY, NOW) else { return Ok(()) };
+            let Ok(token) = check(text.as_bytes(), VOUCHER.clone(), LEEWAY, NOW) else { return Ok(()) };
             prop_assert_eq!(&*issuer_of(text.as_bytes()).unwrap(), "https://a.example");
             let audiences = claims["aud"].as_array().cloned().unwrap_or_else(|| vec![claims["aud"].clone()]);
             prop_assert!(audiences.iter().any(|audience| audience == "api" || audience == "web"));
@@ -208,7 +211,7 @@ mod tests {
 
         #[test]
         fn any_bytes_are_read_without_panic(bytes in prop::collection::vec(any::<u8>(), 0..100)) {
-            let _ = check(&bytes, &RULES, LEEWAY, NOW);
+            let _ = check(&bytes, VOUCHER.clone(), LEEWAY, NOW);
             let _ = issuer_of(&bytes);
         }
     }

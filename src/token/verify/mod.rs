@@ -21,7 +21,7 @@ pub use self::error::{Part, TokenError};
 use self::claims::Claims;
 use self::header::ForeignHeader;
 use self::header::Header;
-use super::{ForeignIssuers, ForeignToken, KeyRing, MAX_TOKEN};
+use super::{ForeignIssuers, ForeignToken, KeyRing, MAX_TOKEN, Voucher};
 use crate::clock::UnixTime;
 use crate::id::{SessionId, TokenId, UserId};
 use crate::name::{Roles, Username};
@@ -138,7 +138,7 @@ impl Verifier {
         if !key.verifies(algorithm, parts.message.as_bytes(), parts.signature) {
             return Err(TokenError::Signature);
         }
-        foreign::check(&claims, issuer.rules(), self.leeway, now)
+        foreign::check(&claims, issuer.voucher(key), self.leeway, now)
     }
 
     /// What the token says, if it is one of ours and a good one `now`.
