@@ -266,14 +266,16 @@ fn a_new_password_ends_the_other_sessions_only() {
     let ((own, own_token), (_, other)) = (house.begin("alice"), house.begin("alice"));
     let before = house.users.find("alice").unwrap().unwrap();
     let (_, after) =
-        house.sessions.change_password(own.id, &before, &hash("second"), at(1)).unwrap().unwrap();
+        house.sessions.change_password(own.id, &before, &hash("second"), &LIFETIMES, at(1)).unwrap().unwrap();
     assert_eq!((after.password, after.version), (hash("second"), before.version + 1));
     let token = Verified { user: before.id, version: before.version, ..verified() };
     assert!(house.revocations.refuses(&token), "all older access tokens end, also those of this session");
     assert!(house.refresh(&own_token, at(2)).is_ok());
     assert!(matches!(house.refresh(&other, at(2)), Err(RefreshError::Ended(_))));
     house.sessions.end(own.id, at(3)).unwrap();
-    assert!(house.sessions.change_password(own.id, &before, &hash("third"), at(4)).unwrap().is_none());
+    assert!(
+        house.sessions.change_password(own.id, &before, &hash("third"), &LIFETIMES, at(4)).unwrap().is_none()
+    );
 }
 
 #[test]
@@ -287,9 +289,28 @@ fn a_password_is_not_changed_in_a_session_that_ends_meanwhile() {
     store.before_commit(move || {
         users.set_password(&username("alice"), &hash("by the administrator"), at(1)).unwrap();
     });
-    assert!(house.sessions.change_password(session.id, &alice, &hash("second"), at(1)).unwrap().is_none());
+    assert!(
+        house
+            .sessions
+            .change_password(session.id, &alice, &hash("second"), &LIFETIMES, at(1))
+            .unwrap()
+            .is_none()
+    );
     assert_eq!(house.users.find("alice").unwrap().unwrap().password, hash("by the administrator"));
     assert!(matches!(house.refresh(&token, at(2)), Err(RefreshError::Ended(_))));
+}
+
+/// Its access token passes for as long as the leeway says, and bought another one that had expired when it was issued.
+#[test]
+fn a_password_is_not_changed_in_a_session_that_has_ended_by_itself() {
+    let data = tempfile::tempdir().unwrap();
+    let house = House::open(data.path());
+    let (session, _) = house.begin("alice");
+    let alice = house.users.find("alice").unwrap().unwrap();
+    let change = |now| house.sessions.change_password(session.id, &alice, &hash("second"), &LIFETIMES, now);
+    assert!(change(at(1_000)).unwrap().is_none());
+    assert_eq!(house.users.find("alice").unwrap().unwrap().password, hash("first"));
+    assert!(change(at(999)).unwrap().is_some());
 }
 
 #[test]
@@ -299,7 +320,13 @@ fn a_password_is_changed_for_the_user_who_has_shown_it() {
     let (session, _) = house.begin("alice");
     house.users.rename(&username("alice"), &username("alina"), at(1)).unwrap();
     let other = house.add("alice");
-    assert!(house.sessions.change_password(session.id, &other, &hash("second"), at(1)).unwrap().is_none());
+    assert!(
+        house
+            .sessions
+            .change_password(session.id, &other, &hash("second"), &LIFETIMES, at(1))
+            .unwrap()
+            .is_none()
+    );
     for name in ["alice", "alina"] {
         assert_eq!(house.users.find(name).unwrap().unwrap().password, hash("first"), "{name}");
     }
