@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{Begun, Lifetimes, Origin, RefreshError, Refreshed, Session, SessionError, Sessions};
 use crate::clock::UnixTime;
-use crate::identity::clients::{ClientCredential, Clients};
+use crate::identity::clients::{ClientAdmin, ClientCredential, Clients, LocalClientAdmin};
 use crate::identity::password::PasswordHash;
 use crate::identity::testing::Disturbed;
 use crate::identity::users::{User, Users};
@@ -578,4 +578,21 @@ fn no_session_begins_behind_the_back_of_who_disables_its_client() {
     store.before_commit(move || assert_eq!(inner.disable(&client), 1));
     assert!(matches!(house.begin_by(&shop), Err(SessionError::ClientEnded)));
     assert_eq!(house.rows(), 0);
+}
+
+/// Killed between the two, a gateway had disabled the client and left its sessions.
+#[test]
+fn a_client_that_is_enabled_again_finds_no_session_of_before() {
+    let data = tempfile::tempdir().unwrap();
+    let house = House::open(data.path());
+    let shop = house.add_client("shop", T0);
+    let (session, token) = house.begin_by(&shop).unwrap();
+    house.users.set_enabled(&shop.username, false, at(1)).unwrap();
+    let admin = LocalClientAdmin::new(house.users.clone(), house.sessions.clone(), || at(2));
+    admin.set_client_enabled(&shop.username, true).unwrap();
+    assert!(matches!(house.refresh_by(&shop, &token), Err(RefreshError::Ended(_))));
+    assert!(house.revocations.refuses(&Verified { session: session.id, ..verified() }));
+    let (_, token) = house.begin_by(&shop).unwrap();
+    admin.set_client_enabled(&shop.username, true).unwrap();
+    assert!(house.refresh_by(&shop, &token).is_ok(), "it was not disabled");
 }
