@@ -148,6 +148,12 @@ impl Caller {
         }
     }
 
+    /// Whether it was an API key that let them in.
+    #[must_use]
+    pub fn has_api_key(&self) -> bool {
+        matches!(self.proof, Proof::ApiKey(_))
+    }
+
     /// What is to be said to whoever has a token that has ended.
     #[must_use]
     pub fn refusal(&self, end: TokenEnd) -> Reject {

@@ -100,6 +100,11 @@ impl Streams {
         self.end_where(TokenEnd::Expired, |ongoing| ongoing.has_expired(now));
     }
 
+    /// Ends those who were let in by an API key, where none is taken any more.
+    pub(super) fn end_api_keys(&self) {
+        self.end_where(TokenEnd::Revoked, |ongoing| ongoing.entered.caller.has_api_key());
+    }
+
     fn end_where(&self, end: TokenEnd, is_over: impl Fn(&Ongoing) -> bool) {
         let over: Vec<_> = self.lock().iter().map(|(_, it)| it).filter(|it| is_over(it)).cloned().collect();
         // Without the lock: what is dropped here may have more behind it than we know.

@@ -179,9 +179,13 @@ impl Worker {
         caller.voucher().is_some_and(|voucher| !self.view().snapshot.verifier.foreign().trust(voucher))
     }
 
-    /// Ends the responses that go on though the token that let them in has expired. The worker's thread calls it every now and then.
+    /// Ends the responses that go on though the token that let them in has expired, or the API key, or though none is taken since a
+    /// reload. The worker's thread calls it every now and then.
     pub fn end_expired(&self, now: UnixTime) {
         self.streams.end_expired(now);
+        if !self.view().snapshot.config.login.api_keys {
+            self.streams.end_api_keys();
+        }
     }
 
     /// The responses that go on.

@@ -8,8 +8,6 @@ use super::hashing::{HashPool, PoolError, Verdict};
 use super::password::{self, MAX_PASSWORD_BYTES, PasswordHash};
 use super::throttle::{Attempt, Claim, Credential, Throttle, Throttled};
 use super::users::{User, UserError, Users};
-use crate::id::UserId;
-use crate::name::Username;
 use crate::observe::metrics::{LoginCounters, LoginOutcome};
 use crate::peer::ClientIp;
 use crate::secret::Secret;
@@ -48,13 +46,13 @@ pub enum LoginError {
 pub struct Refusal {
     /// One word.
     pub reason: &'static str,
-    /// Whose login was tried, if there is such a user. Any other name may be a password that was typed into the wrong field.
-    pub user: Option<(Username, UserId)>,
+    /// Whose login was tried, if there is such a user, or a client. Any other name may be a password that was typed into the wrong field.
+    pub user: Option<Box<User>>,
 }
 
 impl Refusal {
     fn new(reason: &'static str, user: Option<&User>) -> Self {
-        Self { reason, user: user.map(|user| (user.username.clone(), user.id)) }
+        Self { reason, user: user.map(|user| Box::new(user.clone())) }
     }
 
     fn of(found: Option<&User>) -> Self {

@@ -10,10 +10,10 @@ use zeroize::Zeroizing;
 use super::Provider;
 use super::error::{ClientAuth, OAuthError};
 use super::form::{self, Parameters};
-use super::recorded::{origin, record};
+use super::recorded::{concerning, origin};
 use super::request::internal;
 use crate::clock;
-use crate::identity::{Claim, Credential, Throttle, Throttled, User, UserError};
+use crate::identity::{Claim, Credential, Throttle, Throttled, User};
 use crate::inbound::Inbound;
 use crate::message::Fields;
 use crate::observe::audit::{Action, Actor, Event};
@@ -39,22 +39,34 @@ pub(super) async fn client(
     let Some(Credentials { client_id, secret, by }) = credentials(inbound.headers(), parameters)? else {
         return unproven(parameters, provider).await;
     };
-    let (clients, login) = (provider.clients.clone(), provider.login.clone());
-    let (address, now) = (inbound.client(), clock::monotonic());
+    let (clients, login, audit) = (provider.clients.clone(), provider.login.clone(), provider.audit.clone());
+    let (address, from, now) = (inbound.client(), origin(inbound), clock::monotonic());
+    // To its end on the control plane, record included, whether or not this client still waits.
     let check = move |_: &_| {
-        let found = clients.authenticate(client_id.expose(), &secret)?;
+        let found = clients.authenticate(client_id.expose(), &secret).map_err(|error| internal(&error))?;
         let name = Some(client_id.expose());
         let claim = Claim { credential: Credential::ClientSecret, client: address, name };
-        Ok::<_, UserError>(counted(login.throttle(), &claim, found, now))
+        let (event, error) = match counted(login.throttle(), &claim, found, now) {
+            Ok(Some(client)) => return Ok(client),
+            Ok(None) => {
+                let known = clients.find(client_id.expose()).map_err(|error| internal(&error))?;
+                (refused("bad_credentials", known.as_ref()), OAuthError::InvalidClient(by))
+            }
+            Err(throttled) => (refused("throttled", None), OAuthError::Throttled(throttled.wait)),
+        };
+        audit.record_blocking(event.from(from)).map_err(|error| internal(&error))?;
+        Err(error)
     };
-    let (reason, error) = match provider.with_sessions(check).await?.map_err(|error| internal(&error))? {
-        Ok(Some(client)) => return Ok(Some(client)),
-        Ok(None) => ("bad_credentials", OAuthError::InvalidClient(by)),
-        Err(throttled) => ("throttled", OAuthError::Throttled(throttled.wait)),
-    };
-    let event = Event::refused(Action::ClientLogin, reason, clock::now());
-    record(provider, event.by(Actor::Anonymous).from(origin(inbound))).await?;
-    Err(error)
+    provider.with_sessions(check).await?.map(Some)
+}
+
+/// The record names a client that exists. Any other name may be a secret that was typed into the wrong field.
+fn refused(reason: &'static str, client: Option<&User>) -> Event {
+    let event = Event::refused(Action::ClientLogin, reason, clock::now()).by(Actor::Anonymous);
+    match client {
+        Some(client) => concerning(event, client),
+        None => event,
+    }
 }
 
 /// Counts a try whose outcome is `found`, which nobody learns if there were too many: a right secret has to wait then, too. A

@@ -8,7 +8,7 @@ use super::request::internal;
 use crate::auth::Permit;
 use crate::body::ResponseBody;
 use crate::clock;
-use crate::identity::Sessions;
+use crate::identity::{NO_CLIENT, Sessions};
 use crate::inbound::Inbound;
 use crate::message::Response;
 use crate::observe::audit::{Action, Actor, Event, Target};
@@ -28,8 +28,10 @@ pub async fn logout(
     let caller = permit.caller().ok_or_else(|| Reject::Internal("a logout of nobody".to_owned()))?;
     let token = caller.own_token()?;
     let (session, name) = (token.session, token.username.clone());
-    let event =
-        Event::success(Action::Logout, clock::now()).by(Actor::User(name)).on(Target::Session(session));
+    // Clients and users share their names, so a client is who has asked for a token of its own.
+    let is_client = *token.client_id != *NO_CLIENT && *token.client_id == *name.as_str();
+    let actor = if is_client { Actor::Client(name.to_string()) } else { Actor::User(name) };
+    let event = Event::success(Action::Logout, clock::now()).by(actor).on(Target::Session(session));
     let event = event.session(session).from(origin(inbound));
     let end = move |sessions: &Sessions| sessions.end(session, clock::now());
     let ended = ended_and_recorded(provider, end, move |ended| ended.is_ok().then_some(event)).await;

@@ -54,7 +54,9 @@ async fn change(
     let login = provider.login.clone();
     let hash = provider.control.spawn(async move { login.hash(new).await }).await;
     let hash = hash.map_err(|error| internal(&error))?.map_err(|error| explained(&error))?;
-    let change = move |sessions: &Sessions| sessions.change_password(id, &checked, &hash, clock::now());
+    let lifetimes = provider.lifetimes;
+    let change =
+        move |sessions: &Sessions| sessions.change_password(id, &checked, &hash, &lifetimes, clock::now());
     let from = from.clone();
     let event = move |changed: &Result<Option<(Session, User)>, _>| {
         let (session, user) = changed.as_ref().ok()?.as_ref()?;

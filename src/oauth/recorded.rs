@@ -90,14 +90,24 @@ pub(super) async fn begin_session(
     origin: Origin,
 ) -> Result<(User, Session, Secret), OAuthError> {
     let lifetimes = provider.lifetimes;
+    let known = user.clone();
     let begin = move |sessions: &Sessions| {
         let begun = sessions.begin(&user, client.as_ref(), from, &lifetimes, clock::now())?;
         Ok::<_, identity::SessionError>((user, begun))
     };
-    let event = move |begun: &Result<(User, Begun), _>| {
-        let (user, begun) = begun.as_ref().ok()?;
-        let event = about(Event::success(Action::Login, clock::now()), user).session(begun.session.id);
-        Some(Event { detail: gave_way(user, &begun.gone), ..event.from(origin) })
+    let event = move |begun: &Result<(User, Begun), identity::SessionError>| {
+        let event = match begun {
+            Ok((user, begun)) => {
+                let event = Event::success(Action::Login, clock::now()).session(begun.session.id);
+                Event { detail: gave_way(user, &begun.gone), ..event }
+            }
+            // The password was right, and nobody was logged in.
+            Err(identity::SessionError::ClientEnded) => {
+                Event::refused(Action::Login, "client_ended", clock::now())
+            }
+            Err(_) => Event::failed(Action::Login, "store_failed", clock::now()),
+        };
+        Some(about(event, &known).from(origin))
     };
     let (user, begun) = done_and_recorded(provider, begin, event).await?.map_err(|error| match error {
         identity::SessionError::ClientEnded => OAuthError::InvalidClient(ClientAuth::Header),
@@ -116,8 +126,17 @@ fn gave_way(user: &User, gone: &[SessionId]) -> Option<String> {
 
 /// What a user does to itself.
 pub(super) fn about(event: Event, user: &User) -> Event {
-    let name = user.username.clone();
-    event.by(Actor::User(name.clone())).on(Target::User(name)).about(user.id)
+    concerning(event.by(Actor::User(user.username.clone())), user)
+}
+
+/// What is done to a user, or to a client.
+pub(super) fn concerning(event: Event, user: &User) -> Event {
+    let name = &user.username;
+    let target = match user.program {
+        Some(_) => Target::Client(name.to_string()),
+        None => Target::User(name.clone()),
+    };
+    event.on(target).about(user.id)
 }
 
 pub(super) fn explained(error: &LoginError) -> OAuthError {
@@ -135,7 +154,7 @@ fn refused(action: Action, error: &LoginError) -> Event {
         LoginError::BadCredentials(refusal) => {
             let event = Event::refused(action, refusal.reason, now);
             match &refusal.user {
-                Some((name, id)) => event.on(Target::User(name.clone())).about(*id),
+                Some(user) => concerning(event, user),
                 None => event,
             }
         }

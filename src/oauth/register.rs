@@ -10,17 +10,17 @@ use serde_json::json;
 use super::Provider;
 use super::error::{OAuthError, uncached_json};
 use super::form::Parameters;
-use super::recorded::{about, origin};
+use super::recorded::{about, concerning, origin};
 use super::request::{RETRY_AFTER, Refusal, answered, internal, parameters};
 use crate::auth::Permit;
 use crate::body::{RequestBody, ResponseBody};
 use crate::clock;
 use crate::config::{self, RegistrationMode};
-use crate::identity::{Accepted, Newcomer, Registered, RegistrationError, User};
+use crate::identity::{Accepted, Newcomer, Registered, RegistrationError};
 use crate::inbound::Inbound;
 use crate::message::Response;
 use crate::name::{Roles, Username};
-use crate::observe::audit::{Action, Actor, Event, Origin, Target};
+use crate::observe::audit::{Action, Actor, Event, Origin};
 use crate::peer::ClientIp;
 use crate::reject::Reject;
 use crate::secret::Secret;
@@ -108,11 +108,13 @@ async fn add(
     let work = async move {
         let registered = registration.register(new, max_users, ClientIp(from.client), clock::moment()).await;
         let event = match &registered {
-            Ok(Registered::Added(user)) => Some(named(Event::success(Action::Register, clock::now()), user)),
+            Ok(Registered::Added(user)) => {
+                Some(concerning(Event::success(Action::Register, clock::now()), user))
+            }
             // In a flood of failures this one is not only counted, as a success is not: the time must not tell them apart.
             Ok(Registered::Taken(user)) => {
                 let event = Event::refused(Action::Register, "name_taken", clock::now());
-                Some(named(event.on_its_own(), user))
+                Some(concerning(event.on_its_own(), user))
             }
             Err(error) => refused(error),
         };
@@ -151,16 +153,6 @@ async fn accept(
     };
     let Accepted { user, .. } = provider.control.spawn(work).await.map_err(|error| internal(&error))??;
     Ok(uncached_json(StatusCode::OK, json!({ "username": user.username }).to_string()))
-}
-
-/// Whose name it is now.
-fn named(event: Event, user: &User) -> Event {
-    let name = &user.username;
-    let target = match user.program {
-        Some(_) => Target::Client(name.to_string()),
-        None => Target::User(name.clone()),
-    };
-    event.on(target).about(user.id)
 }
 
 /// The record of a failure; `None` for a fault of the input that is nobody's attempt at anything.

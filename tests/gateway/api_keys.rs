@@ -202,6 +202,15 @@ fn the_setting_follows_a_reload() {
     assert_eq!(statuses(), [200; 8]);
 }
 
+/// A key lives for months, and so could what it had opened.
+#[test]
+fn open_streams_end_when_keys_are_not_taken_any_more() {
+    let (gateway, key) = gateway_and_key();
+    let mut stream = listen(&gateway, &key);
+    gateway.reload(|text| text.replace("api_keys = true", "api_keys = false"));
+    assert_eq!(stream.rest(), Err(Broken::Closed));
+}
+
 /// Each change counts for the next request on every worker, whatever it remembers.
 #[test]
 fn a_key_ends_with_its_client_and_comes_back_with_it() {

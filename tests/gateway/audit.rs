@@ -12,6 +12,7 @@ use portcullis::observe::audit::{Action, Audit, Event};
 use rustix::process::{Pid, Resource, Rlimit, geteuid, prlimit};
 use serde_json::Value;
 
+use crate::clients;
 use crate::harness::{Gateway, ROUTES, Request, Setup, Site, binary, password_of, token, wait_until};
 use crate::metrics::scrape;
 
@@ -129,6 +130,78 @@ fn nobody_escapes_a_record_by_hanging_up() {
         let text = fs::read_to_string(log_of(&gateway.site)).unwrap();
         text.matches(r#""action":"logout""#).count() == tokens.len() + 1 - alive
     });
+}
+
+/// A guess at the secret of a client is recorded like one at a password, with the client if there is such a one.
+#[test]
+fn nobody_guesses_at_the_secret_of_a_client_without_a_record() {
+    let gateway = Setup::new(ROUTES).set("login.first_delay", "'1m'").start();
+    clients::add(&gateway, "shop", &[]);
+    let grant = Request::form("/token", &[("grant_type", "client_credentials")]);
+    let guess = |name: &str| grant.clone().basic(name, "a guess");
+    // Where people log in, it has no password.
+    assert_eq!(gateway.login_with("shop", "a guess").status, 400);
+    assert_eq!(gateway.send(&guess("SHOP")).status, 401);
+    assert_eq!(gateway.send(&guess("pcs_in-the-wrong-field")).status, 401);
+    for _ in 0..7 {
+        gateway.connect().send(guess("shop").encode("gateway"));
+    }
+    let known = "client_login refused anonymous client:shop bad_credentials";
+    wait_until("a record of each", || story(&records(&gateway.site)).len() == 2 + 10);
+    let story = story(&records(&gateway.site));
+    let count = |line: &str| story.iter().filter(|it| *it == line).count();
+    // After five quick tries each further one has to wait.
+    assert_eq!((count(known), count("client_login refused anonymous - throttled")), (5, 3), "{story:?}");
+    assert_eq!(count("client_login refused anonymous - bad_credentials"), 1, "{story:?}");
+    assert_eq!(count("login refused anonymous client:shop wrong_password"), 1, "{story:?}");
+}
+
+/// The password was right, and it is recorded that nobody was logged in nevertheless.
+#[test]
+fn a_login_by_a_client_that_is_disabled_meanwhile_is_recorded() {
+    // Some tenths of a second for each, one after the other.
+    let setup = Setup::new(ROUTES).set("login.memory", "'32MiB'").set("login.passes", "16");
+    let gateway = setup.set("login.permits", "1").start();
+    gateway.add_user("alice", "reader");
+    let shop = clients::add(&gateway, "shop", &[]);
+    let login = |password: &str| {
+        Request::form("/token", &[("grant_type", "password"), ("username", "alice"), ("password", password)])
+    };
+    let with_the_pool = |count: f64| {
+        wait_until("they are with the pool", || {
+            let page = scrape(&gateway);
+            page.get("portcullis_hashing_jobs") + page.get("portcullis_hashing_wait_seconds_count") > count
+        });
+    };
+    let mut others: Vec<_> = (0..4).map(|_| gateway.connect()).collect();
+    for other in &mut others {
+        other.send(login("a guess").encode("gateway"));
+    }
+    with_the_pool(4.0);
+    let mut client = gateway.connect();
+    client.send(login(&password_of("alice")).basic(&shop.id, &shop.secret).encode("gateway"));
+    with_the_pool(5.0);
+    gateway.cli(["client", "disable", "shop"]).ok();
+    let refused = client.response();
+    assert_eq!((refused.status, refused.json()["error"].as_str()), (401, Some("invalid_client")));
+    let story = story(&records(&gateway.site));
+    assert_eq!(story.last().unwrap(), "login refused user:alice user:alice client_ended");
+}
+
+/// The token of a client has a session of its own, which the client may end.
+#[test]
+fn the_logout_of_a_client_is_that_of_a_client() {
+    let gateway = Gateway::start(ROUTES);
+    let shop = clients::add(&gateway, "shop", &[]);
+    gateway.add_user("password", "");
+    let grant = Request::form("/token", &[("grant_type", "client_credentials")]);
+    let granted = gateway.send(&grant.basic(&shop.id, &shop.secret)).json();
+    for token in [granted["access_token"].as_str().unwrap(), &gateway.login("password")] {
+        assert_eq!(gateway.send(&Request::post("/auth/logout", "").bearer(token)).status, 204);
+    }
+    let records = records(&gateway.site);
+    let actors = records.iter().filter(|it| it["action"] == "logout").map(|it| it["actor"].clone());
+    assert_eq!(actors.collect::<Vec<_>>(), ["client:shop", "user:password"]);
 }
 
 /// A gateway that stops waits for what clients have begun and left behind, before it closes the log: those records were lost.

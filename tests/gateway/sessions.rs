@@ -6,6 +6,7 @@ use std::thread;
 use rustix::process::{Signal, kill_process};
 use serde_json::{Value, json};
 
+use crate::clients;
 use crate::harness::{Gateway, ROUTES, Request, Response, Setup, password_of, token};
 
 /// What a login gives.
@@ -313,6 +314,32 @@ fn the_command_line_says_which_session_or_user_there_is_not() {
         let output = gateway.cli(words.iter().copied());
         assert!(output.status == 1 && output.stderr.contains(text), "{words:?}: {}", output.stderr);
     }
+}
+
+/// As a session, a user would have been refused for an hour, whatever tokens came meanwhile; and API keys would have come back then.
+#[test]
+fn the_id_of_a_user_or_a_client_is_that_of_no_session() {
+    let mut gateway = gateway();
+    let tokens = login(&gateway, "alice");
+    let user = token::parts(&tokens.access).claims["sub"].as_str().unwrap().to_owned();
+    clients::add(&gateway, "shop", &[]);
+    let shown = gateway.cli(["client", "show", "shop", "--json"]).ok().json();
+    let cases = [(user, "user", "alice"), (shown["id"].as_str().unwrap().to_owned(), "client", "shop")];
+    let refuse = |gateway: &Gateway| {
+        for (id, what, name) in &cases {
+            let output = gateway.cli(["session", "revoke", id]);
+            let told = [format!("the {what} \"{name}\""), format!("session revoke --user {name}")];
+            assert!(
+                output.status == 1 && told.iter().all(|it| output.stderr.contains(it)),
+                "{}",
+                output.stderr
+            );
+        }
+    };
+    refuse(&gateway);
+    assert!(passes(&gateway, &tokens.access) && passes(&gateway, &login(&gateway, "alice").access));
+    gateway.terminate();
+    refuse(&gateway);
 }
 
 /// Refreshes over and over until the gateway dies. Returns the newest token that was acknowledged.

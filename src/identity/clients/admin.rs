@@ -180,6 +180,11 @@ impl LocalClientAdmin {
         found.ok_or_else(|| AdminError::Invalid { reason: format!("there is no client \"{name}\"") })
     }
 
+    fn end_sessions_by(&self, client: &User) -> Result<(), AdminError> {
+        let ended = self.sessions.end_all_of(client, (self.clock)());
+        ended.map(|_| ()).map_err(|error| AdminError::Unavailable { reason: with_causes(&error) })
+    }
+
     fn explained<T>(&self, result: Result<T, UserError>) -> Result<T, AdminError> {
         result.map_err(|error| explain(&self.users, error))
     }
@@ -237,12 +242,15 @@ impl ClientAdmin for LocalClientAdmin {
     }
 
     fn set_client_enabled(&self, name: &Username, enabled: bool) -> Result<ClientView, AdminError> {
-        self.find(name)?;
+        let before = self.find(name)?;
+        if enabled && !before.enabled {
+            // Disabling it may have been interrupted below. None begins while it is disabled, so these are all.
+            self.end_sessions_by(&before)?;
+        }
         let client = self.explained(self.users.set_enabled(name, enabled, (self.clock)()))?;
         if !enabled {
-            // Also where it was disabled before: that may have been interrupted here.
-            let ended = self.sessions.end_all_of(&client, (self.clock)());
-            ended.map_err(|error| AdminError::Unavailable { reason: with_causes(&error) })?;
+            // Also where it was disabled before.
+            self.end_sessions_by(&client)?;
         }
         Ok(ClientView::from(&client))
     }

@@ -25,7 +25,7 @@ pub trait SessionAdmin {
     /// Ends one session. Tokens of that identifier are refused, whether or not there is such a session.
     ///
     /// # Errors
-    /// [`AdminError`].
+    /// [`AdminError`], in particular `Invalid` for the identifier of a user or of a client.
     fn end_session(&self, id: SessionId) -> Result<EndedSession, AdminError>;
 
     /// Ends all sessions of a user.
@@ -112,6 +112,19 @@ impl LocalSessionAdmin {
         Ok(user.id)
     }
 
+    /// All identifiers have one form. That of a user is no session's: as one it would be refused for a while, with all tokens that the
+    /// user gets meanwhile, and forgotten then.
+    fn refuse_user(&self, id: UserId) -> Result<(), AdminError> {
+        let found = self.sessions.users.by_id(id).map_err(|error| self.explain(error.into()))?;
+        let Some(User { username, program, .. }) = found else { return Ok(()) };
+        let what = if program.is_some() { "client" } else { "user" };
+        let reason = format!(
+            "{id} is the id of the {what} \"{username}\" and of no session: `portcullis session revoke --user {username}` ends the \
+             tokens of that {what}"
+        );
+        Err(AdminError::Invalid { reason })
+    }
+
     fn explain(&self, error: SessionError) -> AdminError {
         match error {
             SessionError::User(UserError::NotFound(username)) => {
@@ -138,6 +151,7 @@ impl SessionAdmin for LocalSessionAdmin {
     }
 
     fn end_session(&self, id: SessionId) -> Result<EndedSession, AdminError> {
+        self.refuse_user(UserId::from_bytes(*id.as_bytes()))?;
         let was_there = self.sessions.end(id, (self.clock)()).map_err(|error| self.explain(error))?;
         Ok(if was_there { EndedSession::Session } else { EndedSession::NoSession })
     }

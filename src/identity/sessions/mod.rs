@@ -296,7 +296,7 @@ impl Sessions {
     }
 
     /// Gives the user of a session a new password, if it is `checked`, who has shown the present one. All other sessions of the user
-    /// end, and so do all access tokens; the session goes on. `None` if it has ended, or is that of somebody else.
+    /// end, and so do all access tokens; the session goes on. `None` if it has ended, also by itself, or is that of somebody else.
     ///
     /// # Errors
     /// [`SessionError`].
@@ -305,13 +305,15 @@ impl Sessions {
         id: SessionId,
         checked: &User,
         hash: &PasswordHash,
+        lifetimes: &Lifetimes,
         now: UnixTime,
     ) -> Result<Option<(Session, User)>, SessionError> {
         let Some(Stored { session, .. }) = self.read(id)? else { return Ok(None) };
         let changed = self.users.set_password_within(&checked.username, hash, now, |before, after| {
             // Looked at with each attempt: who was faster may have ended the session, or given the name to another.
             let mine = |session: &Session| session.user == checked.id && before.id == checked.id;
-            let stored = self.read(id)?.filter(|it| mine(&it.session) && is_alive(&it.session, before));
+            let goes_on = |it: &Session| now < lifetimes.end_of(it) && is_alive(it, before);
+            let stored = self.read(id)?.filter(|it| mine(&it.session) && goes_on(&it.session));
             let Some(Stored { session, bytes }) = stored else {
                 return Err(UserError::NotFound(checked.username.clone()));
             };

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::{Begun, Lifetimes, Origin, RefreshError, Refreshed, Session, SessionError, Sessions};
 use crate::clock::UnixTime;
-use crate::identity::clients::{ClientCredential, Clients};
+use crate::identity::clients::{ClientAdmin, ClientCredential, Clients, LocalClientAdmin};
 use crate::identity::password::PasswordHash;
 use crate::identity::testing::Disturbed;
 use crate::identity::users::{User, Users};
@@ -266,14 +266,16 @@ fn a_new_password_ends_the_other_sessions_only() {
     let ((own, own_token), (_, other)) = (house.begin("alice"), house.begin("alice"));
     let before = house.users.find("alice").unwrap().unwrap();
     let (_, after) =
-        house.sessions.change_password(own.id, &before, &hash("second"), at(1)).unwrap().unwrap();
+        house.sessions.change_password(own.id, &before, &hash("second"), &LIFETIMES, at(1)).unwrap().unwrap();
     assert_eq!((after.password, after.version), (hash("second"), before.version + 1));
     let token = Verified { user: before.id, version: before.version, ..verified() };
     assert!(house.revocations.refuses(&token), "all older access tokens end, also those of this session");
     assert!(house.refresh(&own_token, at(2)).is_ok());
     assert!(matches!(house.refresh(&other, at(2)), Err(RefreshError::Ended(_))));
     house.sessions.end(own.id, at(3)).unwrap();
-    assert!(house.sessions.change_password(own.id, &before, &hash("third"), at(4)).unwrap().is_none());
+    assert!(
+        house.sessions.change_password(own.id, &before, &hash("third"), &LIFETIMES, at(4)).unwrap().is_none()
+    );
 }
 
 #[test]
@@ -287,9 +289,28 @@ fn a_password_is_not_changed_in_a_session_that_ends_meanwhile() {
     store.before_commit(move || {
         users.set_password(&username("alice"), &hash("by the administrator"), at(1)).unwrap();
     });
-    assert!(house.sessions.change_password(session.id, &alice, &hash("second"), at(1)).unwrap().is_none());
+    assert!(
+        house
+            .sessions
+            .change_password(session.id, &alice, &hash("second"), &LIFETIMES, at(1))
+            .unwrap()
+            .is_none()
+    );
     assert_eq!(house.users.find("alice").unwrap().unwrap().password, hash("by the administrator"));
     assert!(matches!(house.refresh(&token, at(2)), Err(RefreshError::Ended(_))));
+}
+
+/// Its access token passes for as long as the leeway says, and bought another one that had expired when it was issued.
+#[test]
+fn a_password_is_not_changed_in_a_session_that_has_ended_by_itself() {
+    let data = tempfile::tempdir().unwrap();
+    let house = House::open(data.path());
+    let (session, _) = house.begin("alice");
+    let alice = house.users.find("alice").unwrap().unwrap();
+    let change = |now| house.sessions.change_password(session.id, &alice, &hash("second"), &LIFETIMES, now);
+    assert!(change(at(1_000)).unwrap().is_none());
+    assert_eq!(house.users.find("alice").unwrap().unwrap().password, hash("first"));
+    assert!(change(at(999)).unwrap().is_some());
 }
 
 #[test]
@@ -299,7 +320,13 @@ fn a_password_is_changed_for_the_user_who_has_shown_it() {
     let (session, _) = house.begin("alice");
     house.users.rename(&username("alice"), &username("alina"), at(1)).unwrap();
     let other = house.add("alice");
-    assert!(house.sessions.change_password(session.id, &other, &hash("second"), at(1)).unwrap().is_none());
+    assert!(
+        house
+            .sessions
+            .change_password(session.id, &other, &hash("second"), &LIFETIMES, at(1))
+            .unwrap()
+            .is_none()
+    );
     for name in ["alice", "alina"] {
         assert_eq!(house.users.find(name).unwrap().unwrap().password, hash("first"), "{name}");
     }
@@ -551,4 +578,21 @@ fn no_session_begins_behind_the_back_of_who_disables_its_client() {
     store.before_commit(move || assert_eq!(inner.disable(&client), 1));
     assert!(matches!(house.begin_by(&shop), Err(SessionError::ClientEnded)));
     assert_eq!(house.rows(), 0);
+}
+
+/// Killed between the two, a gateway had disabled the client and left its sessions.
+#[test]
+fn a_client_that_is_enabled_again_finds_no_session_of_before() {
+    let data = tempfile::tempdir().unwrap();
+    let house = House::open(data.path());
+    let shop = house.add_client("shop", T0);
+    let (session, token) = house.begin_by(&shop).unwrap();
+    house.users.set_enabled(&shop.username, false, at(1)).unwrap();
+    let admin = LocalClientAdmin::new(house.users.clone(), house.sessions.clone(), || at(2));
+    admin.set_client_enabled(&shop.username, true).unwrap();
+    assert!(matches!(house.refresh_by(&shop, &token), Err(RefreshError::Ended(_))));
+    assert!(house.revocations.refuses(&Verified { session: session.id, ..verified() }));
+    let (_, token) = house.begin_by(&shop).unwrap();
+    admin.set_client_enabled(&shop.username, true).unwrap();
+    assert!(house.refresh_by(&shop, &token).is_ok(), "it was not disabled");
 }
