@@ -45,6 +45,7 @@ pub mod causes;
 pub mod clock;
 pub mod control;
 pub mod digits;
+pub mod hpack;
 pub mod http1;
 pub mod id;
 pub mod interim;

@@ -31,8 +31,8 @@ const LAYERS: &[&[&str]] = &[
 
 /// What every module may use. These lie below all layers and may use each other, but not in a circle.
 const VOCABULARY: &[&str] = &[
-    "body", "causes", "http1", "interim", "message", "id", "name", "peer", "seal", "secret", "clock",
-    "control", "digits", "shutdown",
+    "body", "causes", "hpack", "http1", "interim", "message", "id", "name", "peer", "seal", "secret",
+    "clock", "control", "digits", "shutdown",
 ];
 
 /// Names that say nothing about what is inside.
