@@ -21,7 +21,7 @@ pub enum Protocol {
 pub struct Connection {
     peer: PeerAddr,
     local: SocketAddr,
-    /// Only HTTP/1.1 has a place for interim responses: hyper's HTTP/2 server cannot send any.
+    /// Those of HTTP/1.1, where one request at a time has them.
     interim: Option<Interim>,
     in_flight: AtomicU32,
     served: AtomicU32,

@@ -49,10 +49,15 @@ pub async fn handle(
 
 /// Answers what its connection could not read as a request.
 #[must_use]
-pub fn refuse(worker: &Arc<Worker>, connection: &Arc<Connection>, reject: Reject) -> Response<Tracked> {
+pub fn refuse(
+    worker: &Arc<Worker>,
+    connection: &Arc<Connection>,
+    version: Version,
+    reject: Reject,
+) -> Response<Tracked> {
     let view = worker.view();
     let arrival = Arrival { peer: connection.peer(), local: connection.local(), time: clock::now() };
-    let head = Box::new(Head::empty());
+    let head = Box::new(Head { version, ..Head::empty() });
     let request_id = RequestId::accept_or_make(&head.fields, arrival, &view.snapshot.limits, worker.ids());
     let mut exchange = Exchange::begin(&view, connection, arrival, &unread_method(), head.version);
     let reject = exchange.note_malformed(Malformed { reject, head, request_id });

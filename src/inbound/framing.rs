@@ -49,7 +49,7 @@ static CONNECTION_FIELDS: [HeaderName; 5] = [
     header::UPGRADE,
 ];
 
-/// RFC 9113 §8.2.2. The h2 crate resets most of these itself; this holds whatever it does.
+/// RFC 9113 §8.2.2.
 fn has_connection_fields(headers: &Fields) -> bool {
     let te_is_more =
         headers.get(&header::TE).is_some_and(|te| !te.as_bytes().eq_ignore_ascii_case(b"trailers"));

@@ -37,21 +37,6 @@ impl RequestId {
         })
     }
 
-    /// As a header value.
-    #[must_use]
-    pub fn to_header(&self) -> HeaderValue {
-        let mut value = match &self.0 {
-            Text::Made(text) => {
-                HeaderValue::from_bytes(text).unwrap_or_else(|_| HeaderValue::from_static("-"))
-            }
-            Text::Given(value) => value.clone(),
-        };
-        // RFC 7541 §6.2.3: "never indexed". Each id comes once. In the table of an HTTP/2 connection it would push out the fields that
-        // come with every response, and each new one would be compared with the fifty before it: 3,000 instructions a response.
-        value.set_sensitive(true);
-        value
-    }
-
     /// Its characters.
     #[must_use]
     pub fn as_bytes(&self) -> &[u8] {

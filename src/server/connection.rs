@@ -1,6 +1,5 @@
 //! One client connection: HTTP/1.1, or HTTP/2 with prior knowledge.
 
-use std::error::Error;
 use std::future::poll_fn;
 use std::io;
 use std::sync::Arc;
@@ -11,18 +10,12 @@ use tokio::sync::OwnedSemaphorePermit;
 
 use super::watch::{Command, Watch};
 use super::worker::Context;
-use super::{http1, http2};
+use super::{PREFACE, http1, http2};
 use crate::clock;
 use crate::gateway::{Connection, Protocol};
 use crate::http1::{Receiver, Scratch};
 use crate::observe::metrics::{self, WorkerCounters};
 use crate::peer::PeerAddr;
-
-/// The first bytes of HTTP/2 with prior knowledge (RFC 9113 §3.4).
-const PREFACE: &[u8; 24] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
-
-/// How a connection has ended.
-pub(super) type Ended = Result<(), Box<dyn Error + Send + Sync>>;
 
 /// Serves a connection to its end.
 pub(super) async fn serve(
@@ -52,11 +45,9 @@ pub(super) async fn serve(
         watch.tell(Command::Drain);
     }
     let result = match protocol {
-        Protocol::Http1 => {
-            http1::serve(receiver, writer, &connection, &watch, &context).await.map_err(Into::into)
-        }
+        Protocol::Http1 => http1::serve(receiver, writer, &connection, &watch, &context).await,
         // In a box: an idle connection of HTTP/1.1 has no room for it.
-        Protocol::Http2 => Box::pin(http2::serve(receiver, writer, connection, &watch, &context)).await,
+        Protocol::Http2 => Box::pin(http2::serve(receiver, writer, &connection, &watch, &context)).await,
     };
     if let Err(error) = result {
         // The client's fault or its network's: nothing that an operator could mend.

@@ -83,8 +83,14 @@ impl Watch {
     }
 
     pub(super) fn has_read(&self) {
+        self.has_begun(true);
+    }
+
+    /// Whether what was read, while nothing is in flight, is the beginning of something. In HTTP/2 it may be whole, and no request.
+    pub(super) fn has_begun(&self, something: bool) {
         if self.connection.in_flight() == 0 {
-            self.head_of.store(self.connection.served().wrapping_add(1), Ordering::Relaxed);
+            let next = self.connection.served().wrapping_add(u32::from(something));
+            self.head_of.store(next, Ordering::Relaxed);
         }
     }
 
@@ -153,10 +159,7 @@ impl Watch {
             Standstill::Busy
         } else if self.protocol == Protocol::Http2 && self.command() == Command::Drain {
             Standstill::Leaving(self.writes.load(Ordering::Relaxed))
-        // In HTTP/2 a byte may be a ping; a head is not told from other frames here.
-        } else if self.protocol == Protocol::Http1
-            && self.head_of.load(Ordering::Relaxed) == served.wrapping_add(1)
-        {
+        } else if self.head_of.load(Ordering::Relaxed) == served.wrapping_add(1) {
             Standstill::Head(served)
         } else {
             Standstill::Idle(served)
@@ -271,7 +274,7 @@ mod tests {
     #[test]
     fn an_idle_http2_connection_is_drained_and_a_ping_is_no_head() {
         let idle = watch(Protocol::Http2);
-        idle.has_read();
+        idle.has_begun(false);
         assert_eq!(after(&idle, &[0, 74]), Command::Serve);
         assert_eq!(after(&idle, &[76]), Command::Drain);
     }
@@ -279,6 +282,7 @@ mod tests {
     #[test]
     fn an_http2_connection_that_does_not_go_when_told_is_closed() {
         let idle = watch(Protocol::Http2);
+        idle.has_begun(false);
         assert_eq!(after(&idle, &[0, 76, 77, 81]), Command::Drain);
         assert_eq!(after(&idle, &[82]), Command::Close);
     }

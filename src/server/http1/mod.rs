@@ -5,7 +5,6 @@
 
 mod head;
 mod incoming;
-mod outlet;
 mod response;
 #[cfg(test)]
 mod tests;
@@ -22,8 +21,9 @@ use tokio::net::tcp::OwnedWriteHalf;
 
 use self::head::{HeadReader, Received};
 use self::incoming::{Incoming, RequestContent};
-use self::outlet::Outlet;
+
 use self::response::Meaning;
+use super::outlet::Outlet;
 use super::watch::{Command, Watch};
 use super::worker::Context;
 use crate::body::{BodyError, Stream};
@@ -172,7 +172,7 @@ impl Client<'_> {
 
     /// Answers what is no request.
     async fn refuse(&mut self, reject: Reject) -> io::Result<Next> {
-        let response = gateway::refuse(self.context.worker(), self.connection, reject);
+        let response = gateway::refuse(self.context.worker(), self.connection, Version::HTTP_11, reject);
         let meaning = Meaning { is_head: false, version: Version::HTTP_11, trailers: false, keeps: false };
         self.respond(response, meaning).await?;
         Ok(Next::End(Sending::Maybe))

@@ -9,7 +9,7 @@ use socket2::SockRef;
 use tokio::io::AsyncWrite;
 use tokio::net::tcp::OwnedWriteHalf;
 
-use crate::server::watch::Watch;
+use super::watch::Watch;
 
 /// Our direction of a client connection. Dropping it closes it.
 pub(super) struct Outlet<'a> {

@@ -1,0 +1,381 @@
+//! HTTP/2 with a client, with prior knowledge (RFC 9113 §3.3).
+//!
+//! One task serves one connection and all of its streams. Each time that it is polled it reads what has come, lets those streams go on
+//! that were woken, and sends what they have written with one system call. `receive` is what becomes of the client's frames.
+
+mod content;
+mod flood;
+mod frame;
+mod head;
+mod output;
+mod ready;
+mod receive;
+mod stream;
+mod streams;
+
+use std::future::poll_fn;
+use std::io;
+use std::pin::pin;
+use std::sync::Arc;
+use std::task::{Context as TaskContext, Poll, ready};
+
+use bytes::Buf;
+use tokio::io::AsyncWrite;
+use tokio::net::tcp::OwnedWriteHalf;
+
+use self::flood::Flood;
+use self::frame::{Code, MAX_31_BITS};
+use self::output::{FIRST_WINDOW, Output};
+use self::receive::Block;
+use self::stream::Waits;
+use self::streams::Streams;
+use super::PREFACE;
+use super::outlet::Outlet;
+use super::watch::{Command, Watch};
+use super::worker::Context;
+use crate::clock;
+use crate::gateway::Connection;
+use crate::hpack::Decoder;
+use crate::http1::Receiver;
+
+/// Content that may wait here to be read: of one request, and of all of a connection together. One that nobody reads does not stop the
+/// others.
+const STREAM_WINDOW: u32 = 512 * 1024;
+const CONNECTION_WINDOW: u32 = 1024 * 1024;
+/// Bytes of the table by which the client compresses its fields (RFC 7541 §4.2), which is what it begins with.
+const HEADER_TABLE: usize = 4096;
+/// Reads for each time that the connection is polled, so that others have their turn.
+const MAX_READS: usize = 4;
+/// What the ping says behind which the last stream of a connection is known.
+const LEAVE: [u8; 8] = *b"leaving!";
+
+/// Serves streams until the connection ends.
+pub(super) async fn serve(
+    receiver: Receiver,
+    writer: OwnedWriteHalf,
+    connection: &Arc<Connection>,
+    watch: &Watch,
+    context: &Context,
+) -> io::Result<()> {
+    let mut serving = pin!(Client::new(receiver, writer, connection, watch, context).serve());
+    let mut known = false;
+    poll_fn(|cx| {
+        if !std::mem::replace(&mut known, true) {
+            watch.set_waker(cx.waker());
+        }
+        match watch.command() {
+            Command::Close => Poll::Ready(Ok(())),
+            Command::Serve | Command::Drain => serving.as_mut().poll(cx),
+        }
+    })
+    .await
+}
+
+/// A client connection.
+struct Client<'a> {
+    receiver: Receiver,
+    outlet: Outlet<'a>,
+    output: Output,
+    decoder: Decoder,
+    /// The header block that has begun and not ended.
+    block: Option<Block>,
+    streams: Streams,
+    /// Streams that wait for the window of the connection.
+    starved: Vec<usize>,
+    /// The window with which the client wants its streams to begin.
+    first_window: u32,
+    /// Content that the client may send on all streams together, and what was read of it since it was told.
+    may_send: u32,
+    owed: u32,
+    /// The last stream of the client that means something.
+    last_stream: u32,
+    is_set: bool,
+    leaving: Leaving,
+    flood: Flood,
+    limits: Limits,
+    connection: &'a Arc<Connection>,
+    watch: &'a Watch,
+    context: &'a Context,
+}
+
+/// Those of the configuration when the connection came.
+struct Limits {
+    streams: usize,
+    list: usize,
+    target: usize,
+}
+
+/// How far the end of the connection is (RFC 9113 §6.8).
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Leaving {
+    No,
+    /// The client was told that there will be a last stream; its answer to the ping says that it knows.
+    Announced,
+    /// There are no more streams, by our word or by the client's.
+    Decided,
+}
+
+/// Why a connection ends before its time.
+enum Fault {
+    Io(io::Error),
+    Client(Code),
+}
+
+impl From<io::Error> for Fault {
+    fn from(error: io::Error) -> Self {
+        Self::Io(error)
+    }
+}
+
+impl From<Code> for Fault {
+    fn from(code: Code) -> Self {
+        Self::Client(code)
+    }
+}
+
+impl<'a> Client<'a> {
+    fn new(
+        receiver: Receiver,
+        writer: OwnedWriteHalf,
+        connection: &'a Arc<Connection>,
+        watch: &'a Watch,
+        context: &'a Context,
+    ) -> Self {
+        let view = context.worker().view();
+        let server = &view.snapshot.config.server;
+        Self {
+            receiver,
+            outlet: Outlet::new(writer, watch),
+            output: Output::new(),
+            decoder: Decoder::new(HEADER_TABLE),
+            block: None,
+            streams: Streams::default(),
+            starved: Vec::new(),
+            first_window: FIRST_WINDOW,
+            may_send: CONNECTION_WINDOW,
+            owed: 0,
+            last_stream: 0,
+            is_set: false,
+            leaving: Leaving::No,
+            flood: Flood::new(clock::monotonic()),
+            limits: Limits {
+                streams: server.max_streams as usize,
+                list: server.max_header_size,
+                target: server.max_uri_size,
+            },
+            connection,
+            watch,
+            context,
+        }
+    }
+
+    async fn serve(mut self) -> io::Result<()> {
+        self.receiver.bytes().advance(PREFACE.len());
+        self.open();
+        let ended = poll_fn(|cx| self.poll(cx)).await;
+        // Those that it has in flight are over now, and say so in their records.
+        self.streams = Streams::default();
+        match ended {
+            Ok(()) => self.close(Sending::Maybe).await,
+            Err(Fault::Client(code)) => {
+                frame::write_go_away(&mut self.output.bytes, self.last_stream, code);
+                self.close(Sending::Yes).await?;
+                Err(io::Error::other(code))
+            }
+            Err(Fault::Io(error)) => Err(error),
+        }
+    }
+
+    /// Says what we take (RFC 9113 §3.4).
+    fn open(&mut self) {
+        let out = &mut self.output.bytes;
+        let list = u32::try_from(self.limits.list).unwrap_or(u32::MAX);
+        frame::write_settings(out, self.limits.streams as u32, STREAM_WINDOW, list);
+        frame::write_window_update(out, 0, CONNECTION_WINDOW - FIRST_WINDOW);
+    }
+
+    /// Ready when the connection is over.
+    fn poll(&mut self, cx: &mut TaskContext<'_>) -> Poll<Result<(), Fault>> {
+        self.streams.ready().wake_up();
+        if self.output.bytes.is_empty() {
+            self.output.bytes = self.context.take_spare();
+        }
+        if self.watch.command() == Command::Drain {
+            self.announce_end();
+        }
+        // A client that takes nothing is not read from: all that it sends could make more of it.
+        ready!(self.poll_send(cx))?;
+        let reading = self.poll_read(cx)?;
+        self.poll_streams();
+        self.give_windows();
+        ready!(self.poll_send(cx))?;
+        if reading == Reading::Ended || self.leaving == Leaving::Decided && self.streams.is_empty() {
+            return Poll::Ready(Ok(()));
+        }
+        self.rest();
+        if !self.streams.ready().sleep(cx.waker()) || reading == Reading::More {
+            cx.waker().wake_by_ref();
+        }
+        Poll::Pending
+    }
+
+    fn poll_send(&mut self, cx: &mut TaskContext<'_>) -> Poll<io::Result<()>> {
+        self.output.poll_send(&mut self.outlet, cx)
+    }
+
+    /// Reads what has come.
+    fn poll_read(&mut self, cx: &mut TaskContext<'_>) -> Result<Reading, Fault> {
+        // What came along with the preface.
+        self.take_frames()?;
+        for _ in 0..MAX_READS {
+            if self.output.is_full() {
+                return Ok(Reading::More);
+            }
+            // A frame that is not whole is one of content, more often than not.
+            let read = if self.receiver.bytes().is_empty() {
+                self.receiver.poll_receive_by(self.context.scratch(), cx)
+            } else {
+                self.receiver.poll_receive(cx)
+            };
+            match read? {
+                Poll::Pending => return Ok(Reading::Waits),
+                Poll::Ready(0) => return Ok(Reading::Ended),
+                Poll::Ready(_) => self.take_frames()?,
+            }
+        }
+        Ok(Reading::More)
+    }
+
+    /// Lets those streams go on that were woken, each once.
+    fn poll_streams(&mut self) {
+        for _ in 0..self.streams.ready().len() {
+            if self.output.is_full() {
+                return;
+            }
+            let Some(key) = self.streams.next_ready() else { return };
+            self.poll_stream(key);
+        }
+    }
+
+    fn poll_stream(&mut self, key: usize) {
+        let Some((stream, waker)) = self.streams.get_with_waker(key) else { return };
+        let mut cx = TaskContext::from_waker(waker);
+        match stream.poll(&mut cx, self.context, &mut self.output) {
+            Ok(waits @ (Waits::Waker | Waits::Room | Waits::Window)) => {
+                self.give_window(key);
+                match waits {
+                    Waits::Room => self.streams.wake(key),
+                    Waits::Window => self.starved.push(key),
+                    Waits::Waker | Waits::Ended => {}
+                }
+            }
+            Ok(Waits::Ended) => {
+                if !stream.is_malformed {
+                    self.flood.answered();
+                }
+                // RFC 9113 §8.1: what the client still sends of its content is not wanted.
+                let code = if stream.is_malformed { Code::ProtocolError } else { Code::NoError };
+                let code = (!stream.is_half_closed || stream.is_malformed).then_some(code);
+                self.end_stream(key, code);
+            }
+            Err(code) => self.end_stream(key, Some(code)),
+        }
+    }
+
+    /// Takes a stream out, and resets it if there is a code for that.
+    fn end_stream(&mut self, key: usize, code: Option<Code>) {
+        let Some(mut stream) = self.streams.remove(key) else { return };
+        if let Some(code) = code {
+            self.output.reset(stream.id, code);
+        }
+        let content = stream.content.take();
+        // First who reads it.
+        drop(stream);
+        self.owed += content.map_or(0, content::Content::into_owed) as u32;
+    }
+
+    /// Tells the client what it may send again on a stream, and counts it for the connection.
+    fn give_window(&mut self, key: usize) {
+        let Some(stream) = self.streams.get_mut(key) else { return };
+        let Some(content) = &stream.content else { return };
+        let done = content.take_done() as u32;
+        self.owed += done;
+        stream.owed += done;
+        if stream.owed >= STREAM_WINDOW / 2 && !stream.is_half_closed {
+            frame::write_window_update(&mut self.output.bytes, stream.id, stream.owed);
+            stream.may_send += std::mem::take(&mut stream.owed);
+        }
+    }
+
+    fn give_windows(&mut self) {
+        if self.owed >= CONNECTION_WINDOW / 2 {
+            frame::write_window_update(&mut self.output.bytes, 0, self.owed);
+            self.may_send += std::mem::take(&mut self.owed);
+        }
+    }
+
+    /// The first of two notices: streams that the client has begun meanwhile are still served.
+    fn announce_end(&mut self) {
+        if self.leaving == Leaving::No {
+            self.leaving = Leaving::Announced;
+            frame::write_go_away(&mut self.output.bytes, MAX_31_BITS, Code::NoError);
+            frame::write_ping(&mut self.output.bytes, LEAVE, false);
+        }
+    }
+
+    /// The second one.
+    fn decide_end(&mut self) {
+        if self.leaving == Leaving::Announced {
+            self.leaving = Leaving::Decided;
+            frame::write_go_away(&mut self.output.bytes, self.last_stream, Code::NoError);
+        }
+    }
+
+    /// Gives memory back that is not needed until something comes.
+    fn rest(&mut self) {
+        self.receiver.rest(self.streams.is_empty());
+        self.streams.rest();
+        self.context.give_spare(std::mem::take(&mut self.output.bytes));
+    }
+
+    /// Ends the connection. What the client still sends is read and forgotten: `close` on a socket with unread bytes resets the
+    /// connection, and a reset can take away the last frames. The watch bounds the time.
+    async fn close(&mut self, mut sending: Sending) -> io::Result<()> {
+        self.watch.tell(Command::Drain);
+        poll_fn(|cx| {
+            ready!(self.poll_send(cx))?;
+            pin!(&mut self.outlet).poll_shutdown(cx)
+        })
+        .await?;
+        poll_fn(|cx| {
+            loop {
+                self.receiver.bytes().clear();
+                match self.receiver.poll_receive_by(self.context.scratch(), cx) {
+                    Poll::Ready(Ok(count)) if count > 0 => sending = Sending::Yes,
+                    Poll::Pending if sending == Sending::Yes => return Poll::Pending,
+                    // A client that has not been sending has nothing to lose.
+                    Poll::Ready(_) | Poll::Pending => return Poll::Ready(Ok(())),
+                }
+            }
+        })
+        .await
+    }
+}
+
+/// Whether the client is sending what nobody reads any more.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Sending {
+    Maybe,
+    Yes,
+}
+
+/// What there is to read.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Reading {
+    /// Nothing at the moment.
+    Waits,
+    /// More, after the others had their turn.
+    More,
+    /// Nothing any more.
+    Ended,
+}

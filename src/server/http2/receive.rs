@@ -1,0 +1,327 @@
+//! What becomes of the frames of a client.
+
+use std::future::ready;
+
+use bytes::{Buf, Bytes, BytesMut};
+use http::{Method, Version};
+
+use super::content::Content;
+use super::frame::{self, Code, Frame, MAX_31_BITS, Setting};
+use super::head::{HeadLines, Received, TrailerLines};
+use super::stream::Stream;
+use super::{Client, Fault, LEAVE, Leaving, STREAM_WINDOW};
+use crate::clock;
+use crate::gateway;
+use crate::hpack::{Extent, Name};
+use crate::reject::Reject;
+
+/// A header block may be so many times as long as what it may say: most clients make it shorter, none has to make it longer than
+/// Huffman codes of rare characters do.
+const MAX_BLOCK: usize = 4;
+
+/// A header block that goes on in the next frame (RFC 9113 §4.3).
+pub(super) struct Block {
+    stream: u32,
+    ends_stream: bool,
+    bytes: Vec<u8>,
+}
+
+impl Client<'_> {
+    /// Acts on all frames that are here.
+    pub(super) fn take_frames(&mut self) -> Result<(), Fault> {
+        if self.receiver.bytes().is_empty() {
+            return Ok(());
+        }
+        let mut received = std::mem::take(self.receiver.bytes());
+        let result = self.take_from(&mut received);
+        self.watch.has_begun(!received.is_empty() || self.block.is_some());
+        *self.receiver.bytes() = received;
+        Ok(result?)
+    }
+
+    fn take_from(&mut self, received: &mut BytesMut) -> Result<(), Code> {
+        while let Some((length, frame)) = frame::read(received)? {
+            if !self.is_set && !matches!(frame, Frame::Settings(_)) {
+                return Err(Code::ProtocolError);
+            }
+            if self.block.is_some() && !matches!(frame, Frame::Continuation { .. }) {
+                return Err(Code::ProtocolError);
+            }
+            if let Frame::Data { stream, at, size, ends } = frame {
+                let mut whole = received.split_to(length);
+                whole.truncate(at.end);
+                whole.advance(at.start);
+                self.take_data(stream, whole.freeze(), size, ends)?;
+            } else {
+                self.take_frame(&frame)?;
+                received.advance(length);
+            }
+        }
+        Ok(())
+    }
+
+    fn take_frame(&mut self, frame: &Frame<'_>) -> Result<(), Code> {
+        match *frame {
+            Frame::Headers { stream, block, ends_stream, ends_block: true } => {
+                self.take_block(stream, block, ends_stream)
+            }
+            Frame::Headers { stream, block, ends_stream, ends_block: false } => {
+                self.block = Some(Block { stream, ends_stream, bytes: block.to_vec() });
+                self.count_idle_frame()
+            }
+            Frame::Continuation { stream, block, ends_block } => {
+                self.continue_block(stream, block, ends_block)
+            }
+            Frame::Reset { stream } => self.take_reset(stream),
+            Frame::Settings(payload) => self.take_settings(payload),
+            Frame::Ping(payload) => {
+                frame::write_ping(&mut self.output.bytes, payload, true);
+                self.count_idle_frame()
+            }
+            Frame::PingAck(payload) => {
+                if payload == LEAVE {
+                    self.decide_end();
+                }
+                self.count_idle_frame()
+            }
+            Frame::GoAway => {
+                self.leaving = Leaving::Decided;
+                Ok(())
+            }
+            Frame::WindowUpdate { stream: 0, increment } => self.widen_connection(increment),
+            Frame::WindowUpdate { stream, increment } => self.widen(stream, increment),
+            Frame::SettingsAck | Frame::Ignored | Frame::Data { .. } => self.count_idle_frame(),
+        }
+    }
+
+    fn count_idle_frame(&mut self) -> Result<(), Code> {
+        self.flood.carried(self.output.take_carried());
+        self.flood.idle_frame(clock::monotonic)
+    }
+
+    fn continue_block(&mut self, stream: u32, more: &[u8], ends_block: bool) -> Result<(), Code> {
+        let mut block =
+            self.block.take().filter(|block| block.stream == stream).ok_or(Code::ProtocolError)?;
+        if block.bytes.len() + more.len() > MAX_BLOCK * self.limits.list {
+            return Err(Code::EnhanceYourCalm);
+        }
+        block.bytes.extend_from_slice(more);
+        if ends_block {
+            return self.take_block(stream, &block.bytes, block.ends_stream);
+        }
+        self.block = Some(block);
+        self.count_idle_frame()
+    }
+
+    /// A whole header block: a request, or the trailer section of one.
+    fn take_block(&mut self, id: u32, block: &[u8], ends: bool) -> Result<(), Code> {
+        if let Some(key) = self.streams.find(id) {
+            return self.take_trailers(key, block, ends);
+        }
+        if id.is_multiple_of(2) {
+            return Err(Code::ProtocolError);
+        }
+        if id <= self.last_stream {
+            // Trailers of a request that was answered before its end. Of one that never was they would be an error, but who has
+            // counted so far keeps no book of them.
+            self.decode(block, |_, _| {})?;
+            return self.count_idle_frame();
+        }
+        let mut lines = HeadLines::new(self.limits.target);
+        let extent = self.decode(block, |name, value| lines.take(name, value))?;
+        if self.leaving == Leaving::Decided {
+            // RFC 9113 §6.8: the client knows that it has to ask elsewhere.
+            return self.count_idle_frame();
+        }
+        self.last_stream = id;
+        if self.streams.len() >= self.limits.streams {
+            self.output.reset(id, Code::RefusedStream);
+            return self.count_idle_frame();
+        }
+        self.flood.carried(1);
+        let received = match extent {
+            Extent::Whole => lines.finish(),
+            Extent::TooLarge => Err(Reject::HeadTooLarge { limit: self.limits.list }),
+        };
+        let received = received.and_then(|received| match received.length {
+            Some(1..) if ends => Err(Reject::BadRequest("Content-Length speaks of content, and none came")),
+            _ => Ok(received),
+        });
+        self.begin(id, received, ends);
+        Ok(())
+    }
+
+    fn decode(&mut self, block: &[u8], take: impl FnMut(Name, Bytes)) -> Result<Extent, Code> {
+        let extent = self.decoder.decode(block, self.limits.list, take);
+        extent.map_err(|error| {
+            tracing::debug!(client.addr = %self.connection.peer(), error = %error, "a header block is malformed");
+            Code::CompressionError
+        })
+    }
+
+    fn begin(&mut self, id: u32, received: Result<Received, Reject>, ends: bool) {
+        let (length, expects) = received.as_ref().map_or((None, false), |it| (it.length, it.expects));
+        let (content, body) = (!ends).then(|| Content::new(length, expects)).unzip();
+        let (worker, connection) = (self.context.worker(), self.connection);
+        let mut stream = match received {
+            Ok(Received { head, .. }) => {
+                let is_head = head.method == Method::HEAD;
+                let (worker, connection) = (worker.clone(), connection.clone());
+                let handling = async move { gateway::handle(&worker, &connection, head, body).await };
+                Stream::new(id, is_head, handling)
+            }
+            // What comes of its content is read by nobody.
+            Err(reject) => {
+                Stream::new(id, false, ready(gateway::refuse(worker, connection, Version::HTTP_2, reject)))
+            }
+        };
+        (stream.content, stream.is_half_closed) = (content, ends);
+        (stream.window, stream.may_send) = (self.first_window.into(), STREAM_WINDOW);
+        self.streams.insert(stream);
+    }
+
+    fn take_trailers(&mut self, key: usize, block: &[u8], ends: bool) -> Result<(), Code> {
+        let mut lines = TrailerLines::new();
+        let extent = self.decode(block, |name, value| lines.take(name, value))?;
+        let Some(stream) = self.streams.get_mut(key) else { return Ok(()) };
+        if stream.is_half_closed {
+            return self.spoil(key, Code::StreamClosed);
+        }
+        // RFC 9113 §8.1: behind them there is nothing.
+        let trailers = lines.finish().filter(|_| ends && extent == Extent::Whole);
+        stream.is_half_closed = true;
+        let is_whole =
+            trailers.zip(stream.content.as_ref()).is_some_and(|(it, content)| content.end(Some(it)));
+        if is_whole { Ok(()) } else { self.spoil_content(key) }
+    }
+
+    fn take_data(&mut self, id: u32, data: Bytes, size: u32, ends: bool) -> Result<(), Code> {
+        self.may_send = self.may_send.checked_sub(size).ok_or(Code::FlowControlError)?;
+        let Some(key) = self.streams.find(id) else {
+            self.check_is_known(id)?;
+            self.owed += size;
+            return self.count_idle_frame();
+        };
+        if data.is_empty() && !ends {
+            self.count_idle_frame()?;
+        } else {
+            self.flood.carried(1);
+        }
+        let Some(stream) = self.streams.get_mut(key) else { return Ok(()) };
+        let fault = match stream.may_send.checked_sub(size) {
+            _ if stream.is_half_closed => Code::StreamClosed,
+            None => Code::FlowControlError,
+            Some(left) => {
+                stream.may_send = left;
+                // The padding is read already.
+                let padding = size - data.len() as u32;
+                (stream.owed, self.owed) = (stream.owed + padding, self.owed + padding);
+                stream.is_half_closed = ends;
+                let fits = stream.content.as_ref().is_some_and(|it| it.push(data) && (!ends || it.end(None)));
+                // Content that nobody reads is done with.
+                self.give_window(key);
+                return if fits { Ok(()) } else { self.spoil_content(key) };
+            }
+        };
+        self.owed += size;
+        self.spoil(key, fault)
+    }
+
+    /// What the client does on a stream has no sense: the stream ends.
+    fn spoil(&mut self, key: usize, code: Code) -> Result<(), Code> {
+        self.end_stream(key, Some(code));
+        self.flood.reset(clock::monotonic)
+    }
+
+    /// The content of a request is malformed (RFC 9113 §8.1.1): who serves the request learns of it, and can say so before the stream
+    /// is reset.
+    fn spoil_content(&mut self, key: usize) -> Result<(), Code> {
+        if let Some(stream) = self.streams.get_mut(key) {
+            (stream.is_malformed, stream.is_half_closed) = (true, true);
+            stream.content.iter().for_each(Content::fail);
+            self.streams.wake(key);
+        }
+        self.flood.reset(clock::monotonic)
+    }
+
+    fn take_reset(&mut self, id: u32) -> Result<(), Code> {
+        match self.streams.find(id) {
+            Some(key) => {
+                self.end_stream(key, None);
+                self.flood.reset(clock::monotonic)
+            }
+            None => {
+                self.check_is_known(id)?;
+                self.count_idle_frame()
+            }
+        }
+    }
+
+    /// RFC 9113 §5.1: what is about a stream that was never begun is an error.
+    fn check_is_known(&self, id: u32) -> Result<(), Code> {
+        if id.is_multiple_of(2) || id > self.last_stream && self.leaving != Leaving::Decided {
+            return Err(Code::ProtocolError);
+        }
+        Ok(())
+    }
+
+    fn widen_connection(&mut self, increment: u32) -> Result<(), Code> {
+        self.output.window = widened(self.output.window, increment)?;
+        for key in std::mem::take(&mut self.starved) {
+            self.streams.wake(key);
+        }
+        self.count_idle_frame()
+    }
+
+    fn widen(&mut self, id: u32, increment: u32) -> Result<(), Code> {
+        match self.streams.find(id) {
+            None => self.check_is_known(id)?,
+            Some(key) => {
+                let Some(stream) = self.streams.get_mut(key) else { return Ok(()) };
+                match widened(stream.window, increment) {
+                    Ok(window) => stream.window = window,
+                    Err(code) => return self.spoil(key, code),
+                }
+                self.streams.wake(key);
+            }
+        }
+        self.count_idle_frame()
+    }
+
+    fn take_settings(&mut self, payload: &[u8]) -> Result<(), Code> {
+        self.is_set = true;
+        for setting in frame::settings(payload) {
+            match setting? {
+                Setting::HeaderTable(size) => self.output.encoder.set_max_table_size(size),
+                Setting::MaxPayload(size) => self.output.max_payload = size,
+                Setting::FirstWindow(size) => self.move_windows(size)?,
+            }
+        }
+        frame::write_settings_ack(&mut self.output.bytes);
+        self.count_idle_frame()
+    }
+
+    /// RFC 9113 §6.9.2.
+    fn move_windows(&mut self, size: u32) -> Result<(), Code> {
+        let change = i64::from(size) - i64::from(std::mem::replace(&mut self.first_window, size));
+        for stream in self.streams.iter_mut() {
+            stream.window += change;
+            if stream.window > MAX_31_BITS.into() {
+                return Err(Code::FlowControlError);
+            }
+        }
+        if change > 0 {
+            self.streams.wake_all();
+        }
+        Ok(())
+    }
+}
+
+/// RFC 9113 §6.9 and §6.9.1.
+fn widened(window: i64, increment: u32) -> Result<i64, Code> {
+    match window + i64::from(increment) {
+        _ if increment == 0 => Err(Code::ProtocolError),
+        window if window > MAX_31_BITS.into() => Err(Code::FlowControlError),
+        window => Ok(window),
+    }
+}
