@@ -21,8 +21,7 @@ pub enum Protocol {
 pub struct Connection {
     peer: PeerAddr,
     local: SocketAddr,
-    /// Those of HTTP/1.1, where one request at a time has them.
-    interim: Option<Interim>,
+    interim: Interim,
     in_flight: AtomicU32,
     served: AtomicU32,
     /// Response bodies of which the client has not yet asked for more.
@@ -35,14 +34,8 @@ pub struct Connection {
 impl Connection {
     /// A connection. `lease` is held as long as it lives: its place among `max_connections`, its part in an orderly shutdown.
     #[must_use]
-    pub fn new(
-        peer: PeerAddr,
-        local: SocketAddr,
-        protocol: Protocol,
-        lease: Box<dyn Any + Send + Sync>,
-    ) -> Self {
-        let interim = (protocol == Protocol::Http1).then(Interim::default);
-        let (in_flight, served, owed, moved) = Default::default();
+    pub fn new(peer: PeerAddr, local: SocketAddr, lease: Box<dyn Any + Send + Sync>) -> Self {
+        let (interim, in_flight, served, owed, moved) = Default::default();
         Self { peer, local, interim, in_flight, served, owed, moved, _lease: lease }
     }
 
@@ -58,10 +51,10 @@ impl Connection {
         self.local
     }
 
-    /// Where interim responses to this client go.
+    /// Where interim responses to this client go: those of the request whose path is being polled.
     #[must_use]
-    pub fn interim(&self) -> Option<&Interim> {
-        self.interim.as_ref()
+    pub fn interim(&self) -> &Interim {
+        &self.interim
     }
 
     /// Requests whose response has not ended.

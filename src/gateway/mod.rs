@@ -129,7 +129,7 @@ async fn serve(
                 policy: &snapshot.headers,
                 trailers: &snapshot.trailers,
                 // RFC 9110 §15.2: HTTP/1.0 has no interim responses.
-                interim: connection.interim().filter(|_| inbound.head.version == Version::HTTP_11),
+                interim: (inbound.head.version != Version::HTTP_10).then(|| connection.interim()),
                 new_trace: worker.ids().random(),
                 now: exchange.note_forwarding(index),
             };

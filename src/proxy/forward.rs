@@ -67,7 +67,7 @@ pub async fn forward(
     let mut upload = Upload::new(head, framing, body, expects);
     let mut interim = |status: StatusCode, fields: Fields| {
         if let Some(interim) = way.interim {
-            interim.push(status, &way.policy.incoming(fields));
+            interim.push(status, way.policy.incoming(fields));
         }
     };
     let mut replayed = false;
@@ -115,8 +115,9 @@ fn sketch(
         (false, None) => Framing::Chunked,
     };
     let is_http11 = inbound.head.version == Version::HTTP_11;
-    // Only HTTP/1.1 lets us pass on the question; an HTTP/2 client sends its body when it likes.
-    let expects = is_http11 && framing != Framing::Empty && inbound.headers().contains(&header::EXPECT);
+    // RFC 9110 §10.1.1: HTTP/1.0 has no such question.
+    let is_http10 = inbound.head.version == Version::HTTP_10;
+    let expects = !is_http10 && framing != Framing::Empty && inbound.headers().contains(&header::EXPECT);
     let connection = inbound.headers().contains(&header::CONNECTION);
     let websocket = is_http11
         && connection

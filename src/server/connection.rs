@@ -37,7 +37,7 @@ pub(super) async fn serve(
         });
     }
     let lease = Box::new((place, context.alive(), counted));
-    let connection = Arc::new(Connection::new(peer, local, protocol, lease));
+    let connection = Arc::new(Connection::new(peer, local, lease));
     let watch = Arc::new(Watch::new(connection.clone(), protocol, clock::monotonic()));
     let _entry = context.registry().enter(watch.clone());
     context.read_date();

@@ -248,7 +248,7 @@ mod tests {
 
     fn watch(protocol: Protocol) -> Watch {
         let address = "127.0.0.1:1".parse().unwrap();
-        let connection = Connection::new(PeerAddr(address), address, protocol, Box::new(()));
+        let connection = Connection::new(PeerAddr(address), address, Box::new(()));
         Watch::new(Arc::new(connection), protocol, clock::monotonic())
     }
 

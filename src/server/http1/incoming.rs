@@ -124,10 +124,8 @@ impl State {
                     return Poll::Ready(Some(Err(BodyError::Broken(reason.into()))));
                 }
             }
-            if std::mem::take(&mut self.expects)
-                && let Some(interim) = connection.interim()
-            {
-                interim.ask_for_body();
+            if std::mem::take(&mut self.expects) {
+                connection.interim().ask_for_body();
             }
             let broken = |error: io::Error| BodyError::Broken(error.into());
             if ready!(self.receiver.poll_receive(cx)).map_err(broken)? == 0 {

@@ -254,8 +254,10 @@ impl Client<'_> {
     }
 
     fn take_interim(&mut self) {
-        if let Some(interim) = self.connection.interim().filter(|interim| interim.waits()) {
-            self.interim.extend_from_slice(&interim.take());
+        if self.connection.interim().waits() {
+            for (status, fields) in self.connection.interim().take() {
+                response::write_interim(&mut self.interim, status, &fields);
+            }
         }
     }
 

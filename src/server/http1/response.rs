@@ -7,7 +7,7 @@ use crate::digits;
 use crate::gateway::Tracked;
 use crate::http1::Framing;
 use crate::inbound::REQUEST_ID;
-use crate::message::Response;
+use crate::message::{Fields, Response};
 
 /// What a request means for its response.
 #[derive(Clone, Copy, Debug)]
@@ -79,6 +79,16 @@ pub(super) fn write(
     }
     line(out, &[]);
     framing
+}
+
+/// Writes an interim response behind what is in `out`.
+pub(super) fn write_interim(out: &mut Vec<u8>, status: StatusCode, fields: &Fields) {
+    let reason = status.canonical_reason().unwrap_or("Interim");
+    line(out, &[b"HTTP/1.1 ", status.as_str().as_bytes(), b" ", reason.as_bytes()]);
+    for (name, value) in fields.iter() {
+        line(out, &[name.as_str().as_bytes(), b": ", value.as_bytes()]);
+    }
+    line(out, &[]);
 }
 
 fn framing<B: Body>(response: &Response<B>, meaning: Meaning) -> Framing {

@@ -10,13 +10,17 @@ use bytes::Bytes;
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 
-use crate::body::BodyError;
+use crate::body::{BodyError, Stream};
+use crate::gateway::Connection;
 
 /// The end that the connection has.
 pub(super) struct Content(Arc<Mutex<State>>);
 
 /// The end that is read.
-struct Reader(Arc<Mutex<State>>);
+struct Reader {
+    state: Arc<Mutex<State>>,
+    connection: Arc<Connection>,
+}
 
 /// Both ends are in one task, so the lock is always free.
 #[derive(Default)]
@@ -33,7 +37,6 @@ struct State {
     is_dropped: bool,
     /// Whether the client waits to be asked for it (RFC 9110 §10.1.1).
     expects: bool,
-    is_asked_for: bool,
     waker: Option<Waker>,
 }
 
@@ -45,9 +48,9 @@ enum End {
 
 impl Content {
     /// Content of which nothing has come yet, and who reads it.
-    pub(super) fn new(length: Option<u64>, expects: bool) -> (Self, crate::body::Stream) {
+    pub(super) fn new(length: Option<u64>, expects: bool, connection: &Arc<Connection>) -> (Self, Stream) {
         let state = Arc::new(Mutex::new(State { left: length, expects, ..State::default() }));
-        (Self(state.clone()), Box::new(Reader(state)))
+        (Self(state.clone()), Box::new(Reader { state, connection: connection.clone() }))
     }
 
     /// More of it has come. `false` if it is more than the head has said.
@@ -103,14 +106,6 @@ impl Content {
         state.forget();
         std::mem::take(&mut state.done)
     }
-
-    /// Whether the client has to be asked for it: once, as soon as somebody reads.
-    pub(super) fn must_be_asked_for(&self) -> bool {
-        let mut state = lock(&self.0);
-        let asks = state.is_asked_for && state.expects;
-        state.expects &= !asks;
-        asks
-    }
 }
 
 impl State {
@@ -125,7 +120,11 @@ impl State {
         self.done += std::mem::take(&mut self.here);
     }
 
-    fn poll_frame(&mut self, cx: &Context<'_>) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
+    fn poll_frame(
+        &mut self,
+        cx: &Context<'_>,
+        connection: &Connection,
+    ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
         if let Some(data) = self.waiting.pop_front() {
             self.here -= data.len();
             self.done += data.len();
@@ -138,7 +137,9 @@ impl State {
             Some(End::Whole) => Poll::Ready(None),
             Some(End::WrongLength) => Poll::Ready(Some(Err(BodyError::WrongLength))),
             None => {
-                self.is_asked_for = true;
+                if std::mem::take(&mut self.expects) {
+                    connection.interim().ask_for_body();
+                }
                 self.waker = Some(cx.waker().clone());
                 Poll::Pending
             }
@@ -158,16 +159,16 @@ impl Body for Reader {
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        lock(&self.0).poll_frame(cx)
+        lock(&self.state).poll_frame(cx, &self.connection)
     }
 
     fn is_end_stream(&self) -> bool {
-        let state = lock(&self.0);
+        let state = lock(&self.state);
         state.end == Some(End::Whole) && state.waiting.is_empty() && state.trailers.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {
-        let state = lock(&self.0);
+        let state = lock(&self.state);
         let here = state.here as u64;
         match (state.left, state.end) {
             (Some(left), _) => SizeHint::with_exact(here + left),
@@ -180,7 +181,7 @@ impl Body for Reader {
 
 impl Drop for Reader {
     fn drop(&mut self) {
-        let mut state = lock(&self.0);
+        let mut state = lock(&self.state);
         state.is_dropped = true;
         state.forget();
     }

@@ -115,7 +115,9 @@ fn meaning(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Result<Frame<'_>
         HEADERS => {
             let (_, block) = unpadded(flags, payload)?;
             let skipped = if flags & PRIORITIZED != 0 { 5 } else { 0 };
-            let block = block.get(skipped..).ok_or(Code::FrameSizeError)?;
+            // RFC 9113 §6.2: padding must leave room for it.
+            let short = if flags & PADDED == 0 { Code::FrameSizeError } else { Code::ProtocolError };
+            let block = block.get(skipped..).ok_or(short)?;
             Ok(Frame::Headers { stream, block, ends_stream, ends_block })
         }
         CONTINUATION => Ok(Frame::Continuation { stream, block: payload, ends_block }),

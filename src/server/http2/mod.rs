@@ -13,6 +13,7 @@ mod receive;
 mod stream;
 mod streams;
 
+use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
 use std::pin::pin;
@@ -46,6 +47,8 @@ const CONNECTION_WINDOW: u32 = 1024 * 1024;
 const HEADER_TABLE: usize = 4096;
 /// Reads for each time that the connection is polled, so that others have their turn.
 const MAX_READS: usize = 4;
+/// Streams of those that were ended early that are remembered.
+const MAX_CUT_SHORT: usize = 128;
 /// What the ping says behind which the last stream of a connection is known.
 const LEAVE: [u8; 8] = *b"leaving!";
 
@@ -89,6 +92,8 @@ struct Client<'a> {
     owed: u32,
     /// The last stream of the client that means something.
     last_stream: u32,
+    /// Streams that we have ended before the client did. It cannot know at once, and may still send trailers.
+    cut_short: VecDeque<u32>,
     is_set: bool,
     leaving: Leaving,
     flood: Flood,
@@ -155,6 +160,7 @@ impl<'a> Client<'a> {
             may_send: CONNECTION_WINDOW,
             owed: 0,
             last_stream: 0,
+            cut_short: VecDeque::new(),
             is_set: false,
             leaving: Leaving::No,
             flood: Flood::new(clock::monotonic()),
@@ -260,7 +266,7 @@ impl<'a> Client<'a> {
     fn poll_stream(&mut self, key: usize) {
         let Some((stream, waker)) = self.streams.get_with_waker(key) else { return };
         let mut cx = TaskContext::from_waker(waker);
-        match stream.poll(&mut cx, self.context, &mut self.output) {
+        match stream.poll(&mut cx, (self.context, self.connection.interim()), &mut self.output) {
             Ok(waits @ (Waits::Waker | Waits::Room | Waits::Window)) => {
                 self.give_window(key);
                 match waits {
@@ -286,12 +292,18 @@ impl<'a> Client<'a> {
     fn end_stream(&mut self, key: usize, code: Option<Code>) {
         let Some(mut stream) = self.streams.remove(key) else { return };
         if let Some(code) = code {
-            self.output.reset(stream.id, code);
+            self.reset(stream.id, code);
         }
         let content = stream.content.take();
         // First who reads it.
         drop(stream);
         self.owed += content.map_or(0, content::Content::into_owed) as u32;
+    }
+
+    fn reset(&mut self, stream: u32, code: Code) {
+        self.output.reset(stream, code);
+        self.cut_short.truncate(MAX_CUT_SHORT - 1);
+        self.cut_short.push_front(stream);
     }
 
     /// Tells the client what it may send again on a stream, and counts it for the connection.

@@ -13,7 +13,7 @@ use super::frame::{self, Code, MAX_PAYLOAD};
 use crate::gateway::Tracked;
 use crate::hpack::Encoder;
 use crate::inbound::REQUEST_ID;
-use crate::message::Response;
+use crate::message::{Fields, Response};
 
 /// What may wait. A client that does not read stops its streams, and is not read from, when its socket and this are full.
 const LIMIT: usize = 64 * 1024;
@@ -88,16 +88,17 @@ impl Output {
         frame::write_block(&mut self.bytes, stream, ends, self.max_payload, |out| {
             encoder.begin(out);
             encoder.status(response.status, out);
-            fields(encoder, out, response, ends, date);
+            write_fields(encoder, out, response, ends, date);
         });
     }
 
-    /// Writes the head of an interim response without fields (RFC 9110 §15.2).
-    pub(super) fn interim(&mut self, stream: u32, status: StatusCode) {
+    /// Writes an interim response (RFC 9110 §15.2).
+    pub(super) fn interim(&mut self, stream: u32, status: StatusCode, fields: &Fields) {
         let encoder = &mut self.encoder;
         frame::write_block(&mut self.bytes, stream, false, self.max_payload, |out| {
             encoder.begin(out);
             encoder.status(status, out);
+            fields.iter().for_each(|(name, value)| encoder.field(name, value, out));
         });
     }
 
@@ -113,7 +114,13 @@ impl Output {
     }
 }
 
-fn fields(encoder: &mut Encoder, out: &mut Vec<u8>, response: &Response<Tracked>, ends: bool, date: &[u8]) {
+fn write_fields(
+    encoder: &mut Encoder,
+    out: &mut Vec<u8>,
+    response: &Response<Tracked>,
+    ends: bool,
+    date: &[u8],
+) {
     let id = response.body.request_id();
     let length = response.body.size_hint().exact();
     // Where no content is sent, its length is that of another response (RFC 9110 §8.6).

@@ -122,10 +122,13 @@ impl Client<'_> {
             return Err(Code::ProtocolError);
         }
         if id <= self.last_stream {
-            // Trailers of a request that was answered before its end. Of one that never was they would be an error, but who has
-            // counted so far keeps no book of them.
             self.decode(block, |_, _| {})?;
-            return self.count_idle_frame();
+            // RFC 9113 §5.1: but for trailers that cross our reset on their way.
+            return if self.cut_short.contains(&id) {
+                self.count_idle_frame()
+            } else {
+                Err(Code::StreamClosed)
+            };
         }
         let mut lines = HeadLines::new(self.limits.target);
         let extent = self.decode(block, |name, value| lines.take(name, value))?;
@@ -135,7 +138,7 @@ impl Client<'_> {
         }
         self.last_stream = id;
         if self.streams.len() >= self.limits.streams {
-            self.output.reset(id, Code::RefusedStream);
+            self.reset(id, Code::RefusedStream);
             return self.count_idle_frame();
         }
         self.flood.carried(1);
@@ -161,7 +164,7 @@ impl Client<'_> {
 
     fn begin(&mut self, id: u32, received: Result<Received, Reject>, ends: bool) {
         let (length, expects) = received.as_ref().map_or((None, false), |it| (it.length, it.expects));
-        let (content, body) = (!ends).then(|| Content::new(length, expects)).unzip();
+        let (content, body) = (!ends).then(|| Content::new(length, expects, self.connection)).unzip();
         let (worker, connection) = (self.context.worker(), self.connection);
         let mut stream = match received {
             Ok(Received { head, .. }) => {

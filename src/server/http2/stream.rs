@@ -12,6 +12,7 @@ use super::frame::{Code, MAX_PAYLOAD};
 use super::output::Output;
 use crate::body::BodyError;
 use crate::gateway::Tracked;
+use crate::interim::Interim;
 use crate::message::Response;
 use crate::server::worker::Context;
 
@@ -88,17 +89,17 @@ impl Stream {
     pub(super) fn poll(
         &mut self,
         cx: &mut TaskContext<'_>,
-        context: &Context,
+        (context, interim): (&Context, &Interim),
         output: &mut Output,
     ) -> Result<Waits, Code> {
         if let Step::Handling(handling) = &mut self.step {
-            match handling.as_mut().poll(cx) {
-                Poll::Pending => {
-                    if self.content.as_ref().is_some_and(Content::must_be_asked_for) {
-                        output.interim(self.id, StatusCode::CONTINUE);
-                    }
-                    return Ok(Waits::Waker);
-                }
+            let handled = handling.as_mut().poll(cx);
+            // All of them are of this stream: no other one was polled meanwhile.
+            if interim.waits() {
+                interim.take().iter().for_each(|(status, fields)| output.interim(self.id, *status, fields));
+            }
+            match handled {
+                Poll::Pending => return Ok(Waits::Waker),
                 Poll::Ready(response) => {
                     let status = response.status;
                     let ends = self.is_head
