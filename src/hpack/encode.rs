@@ -25,7 +25,7 @@ const NOT_INDEXED: u8 = 0x00;
 /// Writes the header blocks of one connection, in their order.
 ///
 /// A line goes into the table when it comes for the second time: what differs in each response would push out what does not. A line that
-/// is there costs an octet and 100 instructions.
+/// is there costs an octet and 130 instructions.
 #[derive(Debug)]
 pub struct Encoder {
     /// The newest one is the last. Allocated with the first one.
