@@ -14,6 +14,7 @@
     reason = "a benchmark fails by panicking; the macros make public items without documentation, and end the process"
 )]
 
+mod blocks;
 mod config;
 mod exchange;
 mod heads;
@@ -22,6 +23,7 @@ mod records;
 mod routes;
 mod tokens;
 
+use blocks::hpack;
 use exchange::whole;
 use gungraun::{Callgrind, LibraryBenchmarkConfig, main};
 use heads::head;
@@ -34,5 +36,5 @@ main!(
     // Only the count is wanted, and the simulation of caches takes twice as long. What other threads do is in files of their own.
     config = LibraryBenchmarkConfig::default()
         .tool(Callgrind::with_args(["--cache-sim=no", "--separate-threads=yes"])),
-    library_benchmark_groups = [route, head, token, record, limit, whole]
+    library_benchmark_groups = [route, head, hpack, token, record, limit, whole]
 );

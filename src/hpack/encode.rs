@@ -25,7 +25,7 @@ const NOT_INDEXED: u8 = 0x00;
 /// Writes the header blocks of one connection, in their order.
 ///
 /// A line goes into the table when it comes for the second time: what differs in each response would push out what does not. A line that
-/// is there costs an octet and 100 instructions.
+/// is there costs an octet and 130 instructions.
 #[derive(Debug)]
 pub struct Encoder {
     /// The newest one is the last. Allocated with the first one.
@@ -119,19 +119,18 @@ impl Encoder {
     /// Appends a field.
     pub fn field(&mut self, name: &HeaderName, value: &HeaderValue, out: &mut Vec<u8>) {
         let octets = value.as_bytes();
+        if value.is_sensitive() || *name == header::SET_COOKIE {
+            // Nothing that goes between us and the client may index it either (§7.1.3).
+            return literal(NEVER_INDEXED, table::static_index(name.as_str()), name, octets, out);
+        }
         let key = key(name.as_str().as_bytes(), octets);
         let is_it = |line: &Line| line.key == key && line.name == *name && *line.value == *octets;
         if let Some(age) = self.lines.iter().rev().position(is_it) {
             return write(out, INDEXED, 7, FIRST + age);
         }
         let index = table::static_index(name.as_str());
-        let flags = if value.is_sensitive() || *name == header::SET_COOKIE {
-            NEVER_INDEXED
-        } else if is_varying(index) || !self.comes_again(key) || !self.insert(key, name, octets) {
-            NOT_INDEXED
-        } else {
-            INCREMENTAL
-        };
+        let is_added = !is_varying(index) && self.comes_again(key) && self.insert(key, name, octets);
+        let flags = if is_added { INCREMENTAL } else { NOT_INDEXED };
         literal(flags, index, name, octets, out);
     }
 
@@ -153,18 +152,17 @@ impl Encoder {
 
     /// Adds a line to the table if it is not too large.
     fn insert(&mut self, key: u32, name: &HeaderName, value: &[u8]) -> bool {
-        let line = Line { key, name: name.clone(), value: value.into() };
-        let size = line.size();
-        let is_small = size <= MAX_LINE.min(self.limit);
-        if is_small {
-            self.shrink(self.limit - size);
-            if self.lines.len() == MAX_LINES {
-                self.size -= self.lines.remove(0).size();
-            }
-            self.size += size;
-            self.lines.push(line);
+        let size = name.as_str().len() + value.len() + LINE;
+        if size > MAX_LINE.min(self.limit) {
+            return false;
         }
-        is_small
+        self.shrink(self.limit - size);
+        if self.lines.len() == MAX_LINES {
+            self.size -= self.lines.remove(0).size();
+        }
+        self.size += size;
+        self.lines.push(Line { key, name: name.clone(), value: value.into() });
+        true
     }
 
     /// Drops the oldest lines, as the client does (§4.3, §4.4).
@@ -193,9 +191,9 @@ fn literal(flags: u8, index: u8, name: &HeaderName, value: &[u8], out: &mut Vec<
 
 /// Whether the field with this static index is one whose value belongs to one response: it would not come again, or not to this client.
 fn is_varying(index: u8) -> bool {
-    // age, content-length, content-location, content-range, etag, expires, last-modified, link, location, set-cookie.
+    // age, content-length, content-location, content-range, etag, expires, last-modified, link, location.
     const VARYING: u64 =
-        1 << 21 | 1 << 28 | 1 << 29 | 1 << 30 | 1 << 34 | 1 << 36 | 1 << 44 | 1 << 45 | 1 << 46 | 1 << 55;
+        1 << 21 | 1 << 28 | 1 << 29 | 1 << 30 | 1 << 34 | 1 << 36 | 1 << 44 | 1 << 45 | 1 << 46;
     VARYING >> index & 1 == 1
 }
 

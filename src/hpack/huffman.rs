@@ -19,18 +19,19 @@ pub(super) const LENGTHS: [u8; 256] = [
 ];
 
 /// The longest code, and the shortest.
-const LONGEST: usize = 30;
-const SHORTEST: usize = 5;
+const LONGEST: u32 = 30;
+const SHORTEST: u32 = 5;
 
 /// Symbols that are decoded from one word.
 const GROUP: usize = 8;
 
-/// In [`SHORT`] instead of the length of a code that has more than eight bits. It is more than the group with it may have, and eight of
-/// it do not overflow an octet.
-const IS_LONG: u16 = 30;
+/// In [`SHORT`] instead of the length of a code that has more than eight bits. With it and seven of the shortest codes a group has more
+/// bits than a word, and eight of it do not overflow an octet.
+const IS_LONG: u32 = 30;
 
-/// For each eight bits the symbol whose code they begin with, times 256, plus the length of that code.
-static SHORT: [u16; 256] = {
+/// For each eight bits the symbol whose code they begin with, times 256, plus the length of that code. In 32 bits, since the compiler
+/// would gather smaller entries in vectors before it stores their symbols, which takes 1,400 instructions more for a token.
+static SHORT: [u32; 256] = {
     let mut short = [IS_LONG; 256];
     let (mut rank, mut bits) = (0, 0);
     while bits < 256 && rank < 256 {
@@ -41,7 +42,7 @@ static SHORT: [u16; 256] = {
         }
         let end = bits + (1 << (8 - length));
         while bits < end {
-            short[bits] = (symbol as u16) << 8 | length as u16;
+            short[bits] = (symbol as u32) << 8 | length as u32;
             bits += 1;
         }
         rank += 1;
@@ -56,7 +57,7 @@ static SYMBOLS: [u8; 256] = {
     while length <= LONGEST {
         let mut symbol = 0;
         while symbol < 256 {
-            if LENGTHS[symbol] as usize == length {
+            if LENGTHS[symbol] as u32 == length {
                 symbols[rank] = symbol as u8;
                 rank += 1;
             }
@@ -80,18 +81,18 @@ struct Codes {
 }
 
 /// The codes of each length.
-static CODES: [Codes; LONGEST + 1] = {
-    let mut codes = [Codes { end: 0, first: 0, rank: 0 }; LONGEST + 1];
+static CODES: [Codes; LONGEST as usize + 1] = {
+    let mut codes = [Codes { end: 0, first: 0, rank: 0 }; LONGEST as usize + 1];
     let (mut length, mut first, mut rank) = (SHORTEST, 0_u32, 0);
     while length <= LONGEST {
         let mut count = 0;
         let mut symbol = 0;
         while symbol < 256 {
-            count += (LENGTHS[symbol] as usize == length) as u32;
+            count += (LENGTHS[symbol] as u32 == length) as u32;
             symbol += 1;
         }
         let end = first + (count << (32 - length));
-        codes[length] = Codes { end, first, rank };
+        codes[length as usize] = Codes { end, first, rank };
         (first, rank) = (end, rank + count);
         length += 1;
     }
@@ -100,7 +101,7 @@ static CODES: [Codes; LONGEST + 1] = {
 
 /// The octets that [`decode`] needs for what a string of this length may become.
 pub(super) fn room(length: usize) -> usize {
-    length * 8 / SHORTEST + GROUP
+    length * 8 / SHORTEST as usize + GROUP
 }
 
 /// Decodes a string, and returns its length. `out` has [`room`] for it.
@@ -108,76 +109,84 @@ pub(super) fn room(length: usize) -> usize {
 /// # Errors
 /// If the string is no code, has the code for its end within, or is not padded by up to seven ones.
 pub(super) fn decode(text: &[u8], out: &mut [u8]) -> Result<usize, Error> {
-    // Bits of the text that are done, and octets.
-    let (mut at, mut done) = (0, 0);
-    while let Some(word) = text.get(at / 8..at / 8 + 8) {
-        let room = out.get_mut(done..done + GROUP).and_then(|room| room.first_chunk_mut::<GROUP>());
-        let (Some(room), Ok(word)) = (room, word.try_into()) else { return Err(Error::Huffman) };
+    let all = out.len();
+    let mut out = out;
+    // The octet with the next code, and how many of its bits are done.
+    let (mut at, mut skip) = (0, 0);
+    while let Some(word) = text.get(at..at + 8) {
+        let (Some(group), Ok(word)) = (out.first_chunk_mut(), word.try_into()) else {
+            return Err(Error::Huffman);
+        };
         let word = u64::from_be_bytes(word);
-        let skip = at as u32 % 8;
-        // The next eight bits are the lowest ones, which are taken by one instruction. What is used comes in again behind them.
-        let mut window = word.rotate_left(skip + 8);
-        let mut used = skip;
-        for place in room {
-            let entry = u32::from(SHORT[usize::from(window as u8)]);
-            *place = (entry >> 8) as u8;
-            window = window.rotate_left(entry & 63);
-            used = used.wrapping_add(entry);
-        }
-        // The symbols are in the upper bits of the sum.
-        let used = used & 0xff;
-        if used <= 64 {
-            (at, done) = (at - skip as usize + used as usize, done + GROUP);
+        let mut used = decode_group(word, skip, group);
+        if used <= u64::BITS {
+            out = out.get_mut(GROUP..).unwrap_or_default();
         } else {
-            let (bits, octets) = one_by_one(word << skip, 64 - skip as usize, LONGEST, out, done)?;
-            (at, done) = (at + bits, done + octets);
+            let (bits, octets) = one_by_one(word << skip, u64::BITS - skip, LONGEST, out)?;
+            out = out.get_mut(octets..).unwrap_or_default();
+            used = skip + bits;
         }
+        at += used as usize / 8;
+        skip = used % 8;
     }
-    let rest = text.get(at / 8..).unwrap_or_default();
+    let rest = text.get(at..).unwrap_or_default();
     let mut word = [0; 8];
     word.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
-    let (word, left) = (u64::from_be_bytes(word) << (at % 8), rest.len() * 8 - at % 8);
-    let (bits, octets) = one_by_one(word, left, 1, out, done)?;
-    let left = left - bits;
+    let (word, count) = (u64::from_be_bytes(word) << skip, rest.len() as u32 * 8 - skip);
+    let (bits, octets) = one_by_one(word, count, 1, out)?;
     // What the last code leaves has to be the beginning of the code for the end (§5.2).
-    let padding = word.checked_shl(bits as u32).unwrap_or(0);
-    if left > 7 || padding.leading_ones() < left as u32 { Err(Error::Huffman) } else { Ok(done + octets) }
+    let (left, padding) = (count - bits, word.checked_shl(bits).unwrap_or(0));
+    if left > 7 || padding.leading_ones() < left {
+        return Err(Error::Huffman);
+    }
+    Ok(all - out.len() + octets)
 }
 
-/// Decodes the symbols at the top of a word, of which so many bits are of the text, while there are `least` of them: how many bits are
-/// done, and octets.
-fn one_by_one(
-    word: u64,
-    count: usize,
-    least: usize,
-    out: &mut [u8],
-    done: usize,
-) -> Result<(usize, usize), Error> {
+/// Decodes as many symbols as [`GROUP`] behind the first bits of a word, and returns how many bits are done then. If these are more than
+/// the word has, as they always are with a code of more than eight bits, the symbols mean nothing.
+#[inline]
+fn decode_group(word: u64, skip: u32, out: &mut [u8; GROUP]) -> u32 {
+    // The next eight bits are the lowest ones, where one instruction takes them. What is done comes in again behind the others.
+    let mut window = word.rotate_left(skip + 8);
+    let mut used = skip;
+    for symbol in out {
+        let entry = SHORT[usize::from(window as u8)];
+        *symbol = (entry >> 8) as u8;
+        window = window.rotate_left(entry % 64);
+        used += entry;
+    }
+    // The symbols are in the upper bits of the sum.
+    used & 0xff
+}
+
+/// Decodes the symbols at the top of a word, of which `count` bits are of the string, while there are `least` of them: how many bits
+/// are done, and octets.
+fn one_by_one(word: u64, count: u32, least: u32, out: &mut [u8]) -> Result<(u32, usize), Error> {
     let (mut bits, mut octets) = (0, 0);
     while bits + least <= count {
         let window = ((word << bits) >> 32) as u32;
         let found = match SHORT[(window >> 24) as usize] {
             IS_LONG => long(window),
-            entry => Some(((entry >> 8) as u8, usize::from(entry & 0xff))),
+            entry => Some(((entry >> 8) as u8, entry & 0xff)),
         };
         let (symbol, length) = match found {
             Some(found) => found,
+            // The code for the end of the string.
             None if bits + LONGEST <= count => return Err(Error::Huffman),
             None => break,
         };
         if bits + length > count {
             break;
         }
-        *out.get_mut(done + octets).ok_or(Error::Huffman)? = symbol;
+        *out.get_mut(octets).ok_or(Error::Huffman)? = symbol;
         (bits, octets) = (bits + length, octets + 1);
     }
     Ok((bits, octets))
 }
 
 /// The symbol of a code of more than eight bits at the top of these, and the length of the code; `None` for the end of the string.
-fn long(window: u32) -> Option<(u8, usize)> {
-    let length = (9..=LONGEST).find(|&length| window < CODES[length].end)?;
-    let Codes { first, rank, .. } = CODES[length];
-    let rank = rank + ((window - first) >> (32 - length));
-    Some((SYMBOLS[rank as usize & 0xff], length))
+fn long(window: u32) -> Option<(u8, u32)> {
+    let (codes, length) = CODES.iter().zip(0..).skip(9).find(|(codes, _)| window < codes.end)?;
+    let rank = codes.rank + ((window - codes.first) >> (32 - length));
+    Some((*SYMBOLS.get(rank as usize)?, length))
 }

@@ -2,7 +2,7 @@
 
 use super::Error;
 
-/// Octets behind the first one. Four are enough for 2^28, and nobody has strings or tables of that length.
+/// Octets behind the first one. Five hold 32 bits, and nobody has strings or tables beyond that.
 const MAX_OCTETS: u32 = 5;
 
 /// What is still to be read of a header block.
