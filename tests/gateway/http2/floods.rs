@@ -173,22 +173,6 @@ fn hpack_bomb() {
     assert_unharmed(&gateway, before);
 }
 
-/// A list larger than we take is one request that is refused. Its connection, and the table that it has changed, are still good.
-#[test]
-fn a_header_list_that_is_too_large_is_answered_431() {
-    let gateway = Setup::new(ROUTES).set("server.max_header_size", "'8KiB'").start();
-    let mut client = RawHttp2::connect(gateway.addr());
-    for (stream, length) in [(1, 9000), (3, 14_000), (5, 40_000)] {
-        let long = "v".repeat(length);
-        let list = [&get("/public/x")[..], &[("x", &long)]].concat();
-        let head = Frame::headers(stream, &list).end();
-        let sizes = vec![16_000; head.payload.len() / 16_001];
-        let fate = client.send_all(head.split_at(&sizes)).fate(stream);
-        assert_eq!(fate, Fate::Answered(431), "{length}");
-        assert_serves(&mut client, stream + 100);
-    }
-}
-
 /// A browser cancels what it has asked for when its user goes on, and that for hours.
 #[test]
 fn cancelling_now_and_then_is_no_flood() {

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use super::{assert_serves, get, post};
 use crate::harness::setting::INITIAL_WINDOW_SIZE;
-use crate::harness::{Fate, Frame, Gate, Gateway, ROUTES, RawHttp2, Setup, code, kind};
+use crate::harness::{Fate, Frame, Gate, Gateway, ROUTES, RawHttp2, Setup, code, flag, kind};
 
 /// Bytes of which none looks like its neighbours.
 fn content(length: u32) -> Vec<u8> {
@@ -190,14 +190,17 @@ fn what_nobody_reads_goes_back_to_the_connection_s_window() {
         assert_eq!(client.fate(stream), Fate::Answered(401));
         (left, stream) = (left - 50_000, stream + 2);
     }
-    let padding =
-        Frame::new(kind::DATA, crate::harness::flag::PADDED, stream, [&[255][..], &[0; 255]].concat());
-    client.send(Frame::headers(stream, &post("/public/x")));
-    for _ in 0..client.window(0) / 100 {
-        client.pay(stream, 256).send(padding.clone());
+    let padded = [&[255][..], &[b'x'; 100], &[0; 255]].concat();
+    let padded = Frame::new(kind::DATA, flag::PADDED, stream, padded);
+    let count = 2 * client.window(0) / 356;
+    gateway.backend.reply_raw("/public/up", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    client.send(Frame::headers(stream, &post("/public/up")));
+    for _ in 0..count {
+        client.pay(stream, 356).send(padded.clone());
     }
-    client.send(Frame::data(stream, "end").end());
-    assert_eq!(client.answer(stream).body, b"end");
+    client.send(Frame::data(stream, "").end());
+    assert_eq!(client.fate(stream), Fate::Answered(200));
+    assert_eq!(gateway.backend.last().body.len(), 100 * usize::try_from(count).unwrap());
     assert_serves(&mut client, stream + 2);
 }
 
@@ -220,10 +223,10 @@ fn an_upload_waits_for_a_backend_that_does_not_read() {
     let before = gateway.process.peak_memory();
     client.send(Frame::headers(1, &post("/public/up")));
     gateway.backend.wait_for_requests(1);
-    let (piece, mut sent, mut dry) = ([b'x'; 4096], 0, 0);
+    let (piece, mut sent, mut dry) = ([b'x'; 16_384], 0, 0);
     // Whoever takes all of it has no bound. What the sockets hold is far less.
     while dry < 10 && sent < MUCH {
-        if client.window(0).min(client.window(1)) < 4096 {
+        if client.window(0).min(client.window(1)) < 16_384 {
             assert!(client.round_trip());
             dry += 1;
             continue;
@@ -240,6 +243,29 @@ fn an_upload_waits_for_a_backend_that_does_not_read() {
     client.send(Frame::data(1, "").end());
     assert_eq!(client.fate(1), Fate::Answered(200));
     assert_eq!(received.load(Ordering::Relaxed), sent + (1 << 20));
+}
+
+/// Back-pressure: what the client does not take waits at the backends, not in the gateway.
+#[test]
+fn responses_that_nobody_takes_are_not_stored() {
+    let gateway = Gateway::start(ROUTES);
+    gateway.backend.on("/public/large", |exchange| {
+        exchange.send("HTTP/1.1 200 OK\r\nContent-Length: 4194304\r\n\r\n");
+        let _ = (0..64).all(|_| exchange.send([b'x'; 65_536]));
+        exchange.close();
+    });
+    let mut client = RawHttp2::connect_with(gateway.addr(), &[(INITIAL_WINDOW_SIZE, 0)]);
+    client.send(Frame::window(0, 1 << 30));
+    let before = gateway.process.peak_memory();
+    let streams = || (0..20).map(|index| index * 2 + 1);
+    client.send_all(streams().map(|id| Frame::headers(id, &get("/public/large")).end()));
+    for id in streams() {
+        assert_eq!(client.frame_of(id).map(|frame| frame.kind), Some(kind::HEADERS));
+    }
+    client.send(Frame::window(21, 4 << 20));
+    read(&mut client, 21, 4 << 20);
+    let grown = gateway.process.peak_memory() - before;
+    assert!(grown < 8 << 20, "{grown} bytes");
 }
 
 /// RFC 9113 §6.9: a client that does not keep to the windows is stopped, not stored.

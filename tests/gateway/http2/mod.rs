@@ -11,6 +11,7 @@ mod flow;
 mod requests;
 mod responses;
 mod streams;
+mod tables;
 
 use crate::harness::{Fate, RawHttp2};
 

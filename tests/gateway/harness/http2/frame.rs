@@ -93,18 +93,19 @@ impl Frame {
         self
     }
 
-    /// HEADERS and CONTINUATION frames with these parts of this frame's block.
-    pub(crate) fn split_at(self, sizes: &[usize]) -> Vec<Self> {
-        let mut rest = self.payload.as_slice();
-        let mut frames = Vec::new();
-        for size in sizes {
+    /// HEADERS with the first part of this frame's block, and CONTINUATION with each further one and with what is left.
+    pub(crate) fn split_at(mut self, sizes: &[usize]) -> Vec<Self> {
+        let block = std::mem::take(&mut self.payload);
+        let mut rest = block.as_slice();
+        let mut frames = vec![self];
+        for (index, size) in sizes.iter().enumerate() {
             let (part, more) = rest.split_at(*size);
-            let kind = if frames.is_empty() { self.kind } else { kind::CONTINUATION };
-            let flags = if frames.is_empty() { self.flags & !flag::END_HEADERS } else { 0 };
-            frames.push(Self::new(kind, flags, self.stream, part));
+            frames[index].payload = part.to_vec();
+            frames[index].flags &= !flag::END_HEADERS;
+            frames.push(Self::new(kind::CONTINUATION, flag::END_HEADERS, frames[index].stream, ""));
             rest = more;
         }
-        frames.push(Self::new(kind::CONTINUATION, flag::END_HEADERS, self.stream, rest));
+        frames[sizes.len()].payload = rest.to_vec();
         frames
     }
 

@@ -3,6 +3,7 @@
 use std::collections::{HashMap, VecDeque};
 use std::net::SocketAddr;
 
+use super::answer::{Answer, Fate};
 use super::fields::{self, Fields};
 use super::frame::{Frame, flag, kind, setting};
 use crate::harness::wire::Wire;
@@ -25,28 +26,7 @@ pub(crate) struct RawHttp2 {
     /// Last stream and code of each GOAWAY so far.
     goaways: Vec<(u32, u32)>,
     pings: u64,
-}
-
-/// What became of a stream.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Fate {
-    /// A whole response, with this status.
-    Answered(u16),
-    /// RST_STREAM with this code, before a whole response.
-    Reset(u32),
-    /// The connection was closed, after GOAWAY with this code if there was one.
-    Closed(Option<u32>),
-}
-
-/// A whole response.
-#[derive(Clone, Debug, Default)]
-pub(crate) struct Answer {
-    pub(crate) status: u16,
-    pub(crate) fields: Fields,
-    pub(crate) body: Vec<u8>,
-    pub(crate) trailers: Fields,
-    /// The heads of 1xx responses before it.
-    pub(crate) interim: Vec<Fields>,
+    stalled: bool,
 }
 
 impl RawHttp2 {
@@ -72,7 +52,7 @@ impl RawHttp2 {
     pub(crate) fn over(wire: Wire) -> Self {
         let windows = HashMap::from([(0, WINDOW)]);
         let (waiting, settings, goaways) = Default::default();
-        Self { wire, waiting, windows, initial_window: WINDOW, settings, goaways, pings: 0 }
+        Self { wire, waiting, windows, initial_window: WINDOW, settings, goaways, pings: 0, stalled: false }
     }
 
     pub(crate) fn wire(&self) -> &Wire {
@@ -127,7 +107,9 @@ impl RawHttp2 {
     #[track_caller]
     pub(crate) fn pay(&mut self, stream: u32, bytes: i64) -> &mut Self {
         while self.window(0).min(self.window(stream)) < bytes {
-            let frame = self.frame().expect("the connection goes on");
+            let Some(frame) = self.frame() else {
+                panic!("no window for stream {stream}: {:?}", self.ending())
+            };
             self.keep(frame);
         }
         for id in [0, stream] {
@@ -151,6 +133,12 @@ impl RawHttp2 {
         &self.goaways
     }
 
+    /// From now on answers nothing by itself.
+    pub(crate) fn stall(&mut self) -> &mut Self {
+        self.stalled = true;
+        self
+    }
+
     /// The next frame, of whatever stream; `None` when the connection is closed or reset.
     pub(crate) fn frame(&mut self) -> Option<Frame> {
         let head = self.wire.exact(9).ok()?;
@@ -164,7 +152,7 @@ impl RawHttp2 {
     fn take_notice(&mut self, frame: &Frame) {
         match frame.kind {
             kind::SETTINGS if frame.flags & flag::ACK == 0 => self.apply(&frame.payload),
-            kind::PING if frame.flags & flag::ACK == 0 => {
+            kind::PING if frame.flags & flag::ACK == 0 && !self.stalled => {
                 self.send(Frame::new(kind::PING, flag::ACK, 0, frame.payload.clone()));
             }
             kind::WINDOW_UPDATE => {
@@ -186,7 +174,9 @@ impl RawHttp2 {
             *other += window - self.initial_window;
         }
         self.initial_window = window;
-        self.send(Frame::new(kind::SETTINGS, flag::ACK, 0, ""));
+        if !self.stalled {
+            self.send(Frame::new(kind::SETTINGS, flag::ACK, 0, ""));
+        }
     }
 
     fn keep(&mut self, frame: Frame) {
@@ -287,34 +277,5 @@ impl RawHttp2 {
 
     fn ending(&self) -> Fate {
         Fate::Closed(self.goaways.last().map(|(_, code)| *code))
-    }
-}
-
-impl Answer {
-    #[track_caller]
-    fn take_head(&mut self, fields: Fields) {
-        let Some(status) = fields::value(&fields, ":status") else {
-            assert_ne!(self.status, 0, "a response without a status");
-            self.trailers = fields;
-            return;
-        };
-        assert_eq!((status.len(), self.status), (3, 0), "one status of three digits");
-        match status.parse().unwrap() {
-            100..200 => self.interim.push(fields),
-            status => (self.status, self.fields) = (status, fields),
-        }
-    }
-
-    /// The value of the only field with this name.
-    #[track_caller]
-    pub(crate) fn field(&self, name: &str) -> Option<&str> {
-        fields::value(&self.fields, name)
-    }
-}
-
-impl Fate {
-    /// Whether the stream, or the connection with it, was given up with one of these codes (RFC 9113 §5.4.1 allows either).
-    pub(crate) fn is_refused_by(self, codes: &[u32]) -> bool {
-        matches!(self, Self::Reset(code) | Self::Closed(Some(code)) if codes.contains(&code))
     }
 }
