@@ -20,6 +20,19 @@ fn a_request_in_the_packet_of_the_preface_is_served() {
     assert_eq!(client.answer(1).body, b"/public/x");
 }
 
+/// RFC 9113 §6.5.3 and §6.9.2: until a client has read other settings, it may send what the initial windows allow.
+#[test]
+fn a_body_may_come_before_the_settings_are_read() {
+    let gateway = Gateway::start(ROUTES);
+    gateway.backend.reply_raw("/public/up", "HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n");
+    let mut client = RawHttp2::connect(gateway.addr());
+    client.send(Frame::headers(1, &post("/public/up")));
+    client.send_all([16_384, 16_384, 16_384, 16_383].map(|size| Frame::data(1, vec![b'x'; size])));
+    client.send(Frame::data(1, "").end());
+    assert_eq!(client.fate(1), Fate::Answered(200));
+    assert_eq!(gateway.backend.last().body.len(), 65_535);
+}
+
 /// TCP keeps no boundaries: frames come in whatever pieces.
 #[test]
 fn a_connection_in_pieces_of_one_byte_is_the_same() {
