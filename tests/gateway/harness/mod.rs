@@ -28,7 +28,7 @@ pub(crate) use client::{Client, Response};
 pub(crate) use exposition::Page as Exposition;
 pub(crate) use gate::Gate;
 pub(crate) use gateway::{Gateway, password_of};
-pub(crate) use http2::{Http2, RawHttp2, StreamEnd};
+pub(crate) use http2::{Fate, Frame, Http2, PREFACE, RawHttp2, code, fields, flag, kind, setting};
 pub(crate) use issuer::{Issuer, IssuerKey, TlsServer};
 pub(crate) use process::{Output, Process};
 pub(crate) use request::Request;

@@ -63,6 +63,14 @@ impl Process {
         self.child.id()
     }
 
+    /// The most memory that it ever had, in bytes.
+    #[track_caller]
+    pub(crate) fn peak_memory(&self) -> u64 {
+        let status = std::fs::read_to_string(format!("/proc/{}/status", self.id())).unwrap();
+        let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")).expect("VmHWM");
+        line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() * 1024
+    }
+
     pub(crate) fn signal(&self, signal: Signal) {
         // The process is not reaped before `wait`, so the number cannot be another's.
         assert!(self.exited.is_none(), "the process has ended");

@@ -6,8 +6,8 @@ use std::process::Command;
 use hyper_util::rt::{TokioExecutor, TokioIo};
 
 use super::{
-    Backend, Broken, Client, Gate, Http2, Process, RawHttp2, RefusingAddress, Request, Setup, SilentAddress,
-    binary,
+    Backend, Broken, Client, Fate, Frame, Gate, Http2, Process, RawHttp2, RefusingAddress, Request, Setup,
+    SilentAddress, binary, fields,
 };
 
 fn backend() -> (Backend, Client) {
@@ -176,15 +176,53 @@ fn raw_http2_frames_reach_a_peer() {
     let addr = listener.local_addr().unwrap();
     let peer = std::thread::spawn(move || {
         let mut wire = super::wire::Wire::new(listener.accept().unwrap().0);
-        let seen = wire.exact(24 + 9 + 9 + 5).unwrap();
-        wire.write(&[0, 0, 0, 3, 0, 0, 0, 0, 1]).unwrap();
+        let seen = wire.exact(24 + 9 + 6 + 9 + 5).unwrap();
+        wire.write(&Frame::reset(3, 9).encode()).unwrap();
+        wire.write(&Frame::reset(1, 8).encode()).unwrap();
         seen
     });
-    let outcome = RawHttp2::connect(addr).exchange(&[("a", "b")], None);
-    assert_eq!(outcome, super::http2::StreamEnd::Refused);
+    let mut client = RawHttp2::connect(addr);
+    assert_eq!(client.exchange(&[("a", "b")], None), Fate::Reset(8));
+    assert_eq!(client.fate(3), Fate::Reset(9), "what came for others was kept");
+    assert_eq!(client.end(), Fate::Closed(None));
     let seen = peer.join().unwrap();
     assert!(seen.starts_with(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n"));
     assert!(seen.ends_with(&[0, 0, 5, 1, 5, 0, 0, 0, 1, 0, 1, b'a', 1, b'b']));
+}
+
+#[test]
+fn raw_http2_reads_whole_responses() {
+    let mut client = RawHttp2::connect(http2_server());
+    assert!(client.round_trip());
+    let list = [(":method", "GET"), (":scheme", "http"), (":path", "/a"), (":authority", "h")];
+    client.request(1, &list, None).request(3, &list, None);
+    for stream in [3, 1] {
+        let answer = client.answer(stream);
+        assert_eq!((answer.status, answer.body.as_slice()), (200, &b"/a"[..]));
+        assert_eq!(answer.field("content-length"), Some("2"));
+    }
+}
+
+/// RFC 7541 Appendix C.6.1, and the same field lists there and back.
+#[test]
+fn field_lists_are_read() {
+    let block = b"\x48\x82\x64\x02\x58\x85\xae\xc3\x77\x1a\x4b\x61\x96\xd0\x7a\xbe\x94\x10\x54\xd4\x44\xa8\x20\x05\
+        \x95\x04\x0b\x81\x66\xe0\x82\xa6\x2d\x1b\xff\x6e\x91\x9d\x29\xad\x17\x18\x63\xc7\x8f\x0b\x97\xc8\xe9\xae\
+        \x82\xae\x43\xd3";
+    let list = [
+        (":status", "302"),
+        ("cache-control", "private"),
+        ("date", "Mon, 21 Oct 2013 20:13:21 GMT"),
+        ("location", "https://www.example.com"),
+    ];
+    let owned = |list: &[(&str, &str)]| -> fields::Fields {
+        list.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+    };
+    assert_eq!(fields::decode(block), owned(&list));
+    let long = "v".repeat(70_000);
+    for list in [&list[..], &[("x", &long)], &[("x", &long[..127])], &[]] {
+        assert_eq!(fields::decode(&fields::encode(list)), owned(list));
+    }
 }
 
 /// A server of hyper's that answers one connection: the path as the body, and half a body for /broken.

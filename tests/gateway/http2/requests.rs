@@ -3,11 +3,11 @@
 use bytes::Bytes;
 use http_body_util::Full;
 
-use crate::harness::{Gateway, Http2, ROUTES, RawHttp2, Request, Setup, StreamEnd};
+use super::post;
+use crate::harness::{Fate, Gateway, Http2, ROUTES, RawHttp2, Request, Setup};
 
 fn pseudo<'a>(path: &'a str, more: &[(&'a str, &'a str)]) -> Vec<(&'a str, &'a str)> {
-    let fields = [(":method", "POST"), (":scheme", "http"), (":path", path), (":authority", "h")];
-    fields.iter().chain(more).copied().collect()
+    [&post(path)[..], more].concat()
 }
 
 #[test]
@@ -15,7 +15,7 @@ fn a_well_formed_header_block_by_hand_reaches_the_backend() {
     let gateway = Gateway::start(ROUTES);
     let end =
         RawHttp2::connect(gateway.addr()).exchange(&pseudo("/public/x", &[("x-a", "1")]), Some(b"hello"));
-    assert_eq!(end, StreamEnd::Answered);
+    assert_eq!(end, Fate::Answered(200));
     let seen = gateway.backend.last();
     assert_eq!((seen.body.as_slice(), seen.header("x-a").as_deref()), (&b"hello"[..], Some("1")));
 }

@@ -1,4 +1,4 @@
-//! HTTP/2 with prior knowledge: hyper's client for what is well-formed, frames by hand for what is not.
+//! HTTP/2 with prior knowledge by hyper's client.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
@@ -15,8 +15,7 @@ use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::runtime::{Builder, Runtime};
 use tokio::sync::Notify;
 
-use super::PATIENCE;
-use super::wire::Wire;
+use crate::harness::PATIENCE;
 
 /// One HTTP/2 connection. A thread of its own answers what the gateway asks at any time: a ping, the end of the connection.
 pub(crate) struct Http2 {
@@ -179,76 +178,4 @@ impl Drop for Http2 {
     fn drop(&mut self) {
         self.done.notify_one();
     }
-}
-
-/// An HTTP/2 connection that sends any header block, also a forbidden one.
-pub(crate) struct RawHttp2 {
-    wire: Wire,
-}
-
-/// What became of a stream.
-#[derive(Debug, PartialEq, Eq)]
-pub(crate) enum StreamEnd {
-    /// A response, with any status.
-    Answered,
-    /// RST_STREAM, GOAWAY or a closed connection.
-    Refused,
-}
-
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const RST_STREAM: u8 = 3;
-const SETTINGS: u8 = 4;
-const GOAWAY: u8 = 7;
-const END_STREAM: u8 = 1;
-const END_HEADERS: u8 = 4;
-
-impl RawHttp2 {
-    /// Connects and sends the preface and empty settings (RFC 9113 §3.4).
-    pub(crate) fn connect(addr: SocketAddr) -> Self {
-        let wire = Wire::connect(addr);
-        wire.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n").unwrap();
-        let raw = Self { wire };
-        let _ = raw.wire.write(&frame(SETTINGS, 0, 0, b""));
-        raw
-    }
-
-    /// Sends these header fields as they are, and the body if there is one, on stream 1; waits for what comes of it.
-    pub(crate) fn exchange(&mut self, fields: &[(&str, &str)], body: Option<&[u8]>) -> StreamEnd {
-        let mut block = Vec::new();
-        for (name, value) in fields {
-            // RFC 7541 §6.2.2: a literal that is not indexed, with a new name, neither of them Huffman-coded.
-            block.push(0);
-            for text in [name, value] {
-                assert!(text.len() < 127, "longer texts need more than one byte of length");
-                block.push(u8::try_from(text.len()).unwrap());
-                block.extend_from_slice(text.as_bytes());
-            }
-        }
-        let end = if body.is_none() { END_STREAM } else { 0 };
-        let head = frame(HEADERS, END_HEADERS | end, 1, &block);
-        let body = body.map(|body| frame(DATA, END_STREAM, 1, body)).unwrap_or_default();
-        // With one write, so that a head whose body is malformed is never alone. The gateway may have refused the connection already.
-        let _ = self.wire.write(&[head, body].concat());
-        self.outcome()
-    }
-
-    fn outcome(&mut self) -> StreamEnd {
-        loop {
-            let Ok(head) = self.wire.exact(9) else { return StreamEnd::Refused };
-            let length = usize::from(head[0]) << 16 | usize::from(head[1]) << 8 | usize::from(head[2]);
-            let Ok(_payload) = self.wire.exact(length) else { return StreamEnd::Refused };
-            match (head[3], head[8]) {
-                (HEADERS, 1) => return StreamEnd::Answered,
-                (RST_STREAM, 1) | (GOAWAY, _) => return StreamEnd::Refused,
-                _ => {}
-            }
-        }
-    }
-}
-
-fn frame(kind: u8, flags: u8, stream: u8, payload: &[u8]) -> Vec<u8> {
-    let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
-    let head = [length[1], length[2], length[3], kind, flags, 0, 0, 0, stream];
-    [&head, payload].concat()
 }
