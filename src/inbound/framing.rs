@@ -40,7 +40,12 @@ fn expectation(headers: &Fields) -> Result<(), Reject> {
     Ok(())
 }
 
-/// What RFC 9113 §8.2.2 keeps out of HTTP/2.
+/// Whether RFC 9113 §8.2.2 keeps a field out of HTTP/2.
+#[must_use]
+pub fn is_connection_specific(name: &HeaderName) -> bool {
+    CONNECTION_FIELDS.contains(name)
+}
+
 static CONNECTION_FIELDS: [HeaderName; 5] = [
     header::CONNECTION,
     HeaderName::from_static("keep-alive"),
@@ -53,7 +58,7 @@ static CONNECTION_FIELDS: [HeaderName; 5] = [
 fn has_connection_fields(headers: &Fields) -> bool {
     let te_is_more =
         headers.get(&header::TE).is_some_and(|te| !te.as_bytes().eq_ignore_ascii_case(b"trailers"));
-    te_is_more || headers.names().any(|name| CONNECTION_FIELDS.contains(name))
+    te_is_more || headers.names().any(is_connection_specific)
 }
 
 #[cfg(test)]

@@ -14,6 +14,7 @@ use http::{HeaderValue, Method, Version, header};
 use ipnet::IpNet;
 
 pub use forwarded::{ForwardedChain, Scheme};
+pub use framing::is_connection_specific;
 pub use request_id::{IdSource, REQUEST_ID, RequestId};
 
 use crate::clock::UnixTime;

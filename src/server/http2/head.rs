@@ -7,6 +7,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, Method, Uri, Version, header};
 
 use crate::digits;
 use crate::hpack::Name;
+use crate::inbound::is_connection_specific;
 use crate::message::{Fields, Head};
 use crate::reject::Reject;
 
@@ -139,7 +140,8 @@ impl HeadLines {
     }
 }
 
-/// Takes the lines of a trailer section; `None` if it is malformed (RFC 9113 §8.1: no pseudo-header fields).
+/// Takes the lines of a trailer section; `None` if it is malformed (RFC 9113 §8.1, §8.2.2: no pseudo-header fields, and none of a
+/// connection).
 pub(super) struct TrailerLines(Option<HeaderMap>);
 
 impl TrailerLines {
@@ -150,7 +152,9 @@ impl TrailerLines {
     /// The next line.
     pub(super) fn take(&mut self, name: Name, value: Bytes) {
         let field = match name {
-            Name::Field(name) => field_value(value).ok().map(|value| (name, value)),
+            Name::Field(name) if !is_connection_specific(&name) => {
+                field_value(value).ok().map(|value| (name, value))
+            }
             _ => None,
         };
         match (&mut self.0, field) {
@@ -274,6 +278,8 @@ mod tests {
             trailers.finish()
         };
         assert_eq!(read(&[("x-a", "1"), ("x-a", "2")]).unwrap().get_all("x-a").iter().count(), 2);
-        assert!(read(&[(":path", "/")]).is_none() && read(&[("x", "a\nb"), ("y", "1")]).is_none());
+        for malformed in [(":path", "/"), ("x", "a\nb"), ("upgrade", "x")] {
+            assert!(read(&[malformed, ("y", "1")]).is_none(), "{malformed:?}");
+        }
     }
 }

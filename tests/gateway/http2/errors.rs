@@ -224,7 +224,7 @@ fn header_blocks_that_cannot_be_read() {
                 "a block that ends in CONTINUATION",
                 [
                     Frame::new(kind::HEADERS, 1, 1, good.clone()).split_at(&[9])[0].clone(),
-                    Frame::new(kind::CONTINUATION, 4, 1, *b"\x80"),
+                    Frame::new(kind::CONTINUATION, 4, 1, *b"\x05x"),
                 ]
                 .to_vec(),
                 codes,
