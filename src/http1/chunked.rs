@@ -1,7 +1,9 @@
 //! The chunked transfer coding (RFC 9112 §7.1), read strictly.
 
 use bytes::{Buf, Bytes, BytesMut};
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderValue};
+
+use crate::message::field_name;
 
 /// Bytes of a chunk's size with its extensions. Nothing that we forward depends on an extension, and they are dropped.
 const MAX_SIZE_LINE: usize = 4 * 1024;
@@ -117,7 +119,7 @@ fn trailers(received: &mut BytesMut) -> Result<Option<HeaderMap>, &'static str> 
                 return Err("a trailer does not end with CRLF");
             }
             let map = fields.iter().map(|field| {
-                let name = HeaderName::from_bytes(field.name.as_bytes()).ok()?;
+                let name = field_name(field.name.as_bytes()).ok()?;
                 Some((name, HeaderValue::from_bytes(field.value).ok()?))
             });
             let map: Option<Vec<_>> = map.collect();

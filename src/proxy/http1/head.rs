@@ -8,7 +8,7 @@ use http::{HeaderName, HeaderValue, Method, StatusCode, Version, header};
 
 use crate::digits;
 use crate::http1::{HeadEnd, Length};
-use crate::message::Fields;
+use crate::message::{Fields, field_name};
 
 /// Bytes that a response head may have.
 const MAX_HEAD: usize = 256 * 1024;
@@ -99,8 +99,8 @@ fn parse(bytes: &[u8], places: &mut Places) -> Result<Option<(usize, Head)>, Hea
     let status = status.ok_or(HeadError::Field("its status is no status"))?;
     let version = if response.version == Some(0) { Version::HTTP_10 } else { Version::HTTP_11 };
     for field in response.headers.iter() {
-        let name = HeaderName::from_bytes(field.name.as_bytes())
-            .map_err(|_| HeadError::Field("a header field has no name"))?;
+        let name =
+            field_name(field.name.as_bytes()).map_err(|_| HeadError::Field("a header field has no name"))?;
         // The value is a part of `bytes`, so the difference of their addresses is where it begins.
         let start = (field.value.as_ptr() as usize).wrapping_sub(bytes.as_ptr() as usize);
         places.push((name, start..start.wrapping_add(field.value.len())));
