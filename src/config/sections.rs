@@ -130,13 +130,13 @@ pub(super) fn token(mut fields: Fields<'_, '_, '_>, listen: &[SocketAddr]) -> To
 
 /// `[login]`. `cores` is what `permits = 0` halves.
 pub(super) fn login(mut fields: Fields<'_, '_, '_>, cores: usize) -> Login {
-    let memory = fields.given("memory", size::<u64>(64 * KIB..=4 * GIB), 19 * MIB);
-    let lanes = fields.given("lanes", count::<u32>(1..=64), 1);
+    let memory = fields.given("memory", size(64 * KIB..=u64::from(Login::MAX_MEMORY_KIB) * KIB), 19 * MIB);
+    let lanes = fields.given("lanes", count(1..=Login::MAX_LANES.into()), 1);
     let permits = fields.or("permits", count(0..=1024), 0);
     let login = Login {
         // The range keeps the quotient below 2^32.
         argon2_memory_kib: u32::try_from(memory.value / KIB).unwrap_or(u32::MAX),
-        argon2_passes: fields.or("passes", count(1..=100), 2),
+        argon2_passes: fields.or("passes", count(1..=Login::MAX_PASSES.into()), 2),
         argon2_lanes: lanes.value,
         permits: if permits == 0 { (cores / 2).max(1) } else { permits },
         queue: fields.or("queue", count(0..=100_000), 64),

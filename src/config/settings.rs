@@ -201,6 +201,16 @@ pub struct Login {
     pub throttle: Throttle,
 }
 
+impl Login {
+    /// The most memory for one hash, in KiB: 256 MiB. These three bound stored hashes too, wherever they were made, so that each hash
+    /// that is made by the configuration can be checked.
+    pub const MAX_MEMORY_KIB: u32 = 256 * 1024;
+    /// The most passes.
+    pub const MAX_PASSES: u32 = 16;
+    /// The most lanes.
+    pub const MAX_LANES: u32 = 16;
+}
+
 /// The part of `[login]` that slows guessing down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Throttle {
