@@ -14,7 +14,9 @@ pub(in crate::cli) enum Key {
     },
     /// Replace the key that signs; no token is refused because of it
     #[command(
-        after_help = "The next key is published at once and signs after token.publish_ahead; the old one verifies until its last                             token has expired.\nWith --now, for keys that somebody else may know, a new key signs at once, all                             others are gone, and every token is refused; on a terminal it asks first."
+        after_help = "The next key is published at once and signs after token.publish_ahead; the old one verifies until its last \
+                            token has expired.\nWith --now, for keys that somebody else may know, a new key signs at once, all \
+                            others are gone, and every token is refused; on a terminal it asks first."
     )]
     Rotate {
         /// Remove all other keys at once: every access token ends
