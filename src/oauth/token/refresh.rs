@@ -26,7 +26,8 @@ pub(super) async fn grant(request: Request<'_>) -> Result<Response<String>, OAut
         Err(error @ RefreshError::Reused(session, user)) => {
             tracing::warn!(client.address = %address, error = %error, "security: a refresh token may have been stolen");
             let event = Event::refused(Action::RefreshReuse, "reused", clock::now());
-            Some(concerning(event.by(actor), user).session(*session).from(from))
+            // It happens once to a session, and nobody shall hide it behind a flood of failed logins.
+            Some(concerning(event.by(actor), user).session(*session).from(from).on_its_own())
         }
         _ => None,
     };
