@@ -9,7 +9,7 @@ use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use http::{StatusCode, header};
 
-use crate::message::Fields;
+use crate::message::{Fields, write_field};
 
 /// Bytes that may wait. An upstream that floods with 1xx (SECURITY S4) loses the rest of them.
 const MAX_WAITING: usize = 16 * 1024;
@@ -67,9 +67,7 @@ fn head(bytes: &mut Vec<u8>, status: StatusCode, headers: &Fields) {
     bytes.extend_from_slice(line.as_bytes());
     let neighbours = [header::CONNECTION, header::TRANSFER_ENCODING, header::UPGRADE, header::CONTENT_LENGTH];
     for (name, value) in headers.iter().filter(|(name, _)| !neighbours.contains(name)) {
-        for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
-            bytes.extend_from_slice(part);
-        }
+        write_field(bytes, name.as_str(), value.as_bytes());
     }
     bytes.extend_from_slice(b"\r\n");
 }

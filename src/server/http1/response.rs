@@ -99,6 +99,7 @@ fn has_no_length(status: StatusCode) -> bool {
     status.is_informational() || status == StatusCode::NO_CONTENT
 }
 
+/// Also for fields: with `message::write_field` a response took 60 to 100 instructions more.
 fn line(out: &mut Vec<u8>, parts: &[&[u8]]) {
     for part in parts {
         out.extend_from_slice(part);
