@@ -63,11 +63,7 @@ fn fill(config: &Config, users: usize, revoked: usize) -> Done {
     house.revoked().restore(now, longest_token(config))?;
 
     let login = &config.login;
-    let params = Argon2Params {
-        memory_kib: login.argon2_memory_kib,
-        passes: login.argon2_passes,
-        lanes: login.argon2_lanes,
-    };
+    let params = Argon2Params::from(login);
     let password = hash(params, &Secret::new(std::io::stdin().lines().next().ok_or("no password")??))?;
     let roles: Roles = [Role::new("user")?].into_iter().collect();
     house.add(&Username::new("alice")?, roles.clone(), password.clone(), now)?;

@@ -122,11 +122,7 @@ impl Gateway {
         users.revoked().restore(clock::now(), longest_token(&config))?;
         users.restore_api_keys()?;
         let login = &config.login;
-        let params = Argon2Params {
-            memory_kib: login.argon2_memory_kib,
-            passes: login.argon2_passes,
-            lanes: login.argon2_lanes,
-        };
+        let params = Argon2Params::from(login);
         let pool = Arc::new(HashPool::new(login.permits, login.queue, params).map_err(StartError::HashPool)?);
         restore_works(&users, &pool)?;
         let parts = parts(&config, &store, &users, &pool, &audit)?;

@@ -165,11 +165,7 @@ impl Opened {
             .restore(clock::now(), longest_token(config))
             .map_err(|error| Failure::because(&error))?;
         let login = &config.login;
-        let params = Argon2Params {
-            memory_kib: login.argon2_memory_kib,
-            passes: login.argon2_passes,
-            lanes: login.argon2_lanes,
-        };
+        let params = Argon2Params::from(login);
         let recorder = Recorder::new(Audit::new(&config.audit), Actor::Uid(geteuid().as_raw()), clock::now);
         let sessions = Sessions::without_tokens(store.clone(), users.clone())
             .map_err(|error| Failure::because(&error))?;

@@ -19,6 +19,17 @@ fn the_commands_are_consistent() {
     Arguments::command().debug_assert();
 }
 
+/// A line that goes on in the source must not bring its indentation along.
+#[test]
+fn what_stands_below_the_help_has_no_gaps() {
+    let mut commands = vec![Arguments::command()];
+    while let Some(command) = commands.pop() {
+        let after = command.get_after_help().map(ToString::to_string).unwrap_or_default();
+        assert!(!after.contains("  "), "{}: {after}", command.get_name());
+        commands.extend(command.get_subcommands().cloned());
+    }
+}
+
 #[test]
 fn wrong_usage_is_told_on_standard_error_with_status_2() {
     let cases: [(&[&str], &str); 19] = [

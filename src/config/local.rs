@@ -8,11 +8,12 @@ use crate::name::RouteName;
 use crate::route::{Access, Host, Methods, PathPattern, Pattern};
 
 use super::diagnostics::{Kind, Problem, Problems};
+use super::endpoint::Endpoint;
 use super::limits::NamedLimits;
 use super::reader::{Fault, Given};
 use super::registration::RegistrationMode;
 use super::routes::Surroundings;
-use super::settings::{Endpoint, Route, Target};
+use super::settings::{Route, Target};
 
 /// Bytes of a request body that a local endpoint reads at most: their requests are a few fields.
 const MAX_BODY: u64 = 8 << 10;
@@ -35,7 +36,7 @@ pub(super) struct LocalPaths {
     pub(super) prefix: Given<String>,
     pub(super) health: Given<String>,
     pub(super) ready: Given<String>,
-    /// What clients append to the paths of the metadata; see [`super::settings::Token::issuer_path`].
+    /// What clients append to the paths of the metadata; see [`super::token::Token::issuer_path`].
     pub(super) issuer: String,
 }
 

@@ -2,14 +2,16 @@
 //!
 //! [`load`] reads a file, [`parse`] a text; both give a [`Config`], which cannot be wrong, or [`Diagnostics`] with every
 //! error of the file. The text is read in three steps: `toml` gives a tree in which everything has its place (and goes on
-//! behind syntax errors); `reader` and `rule` turn keys into checked values; `sections`, `issuers`, `upstreams`, `route`, `routes`
-//! and `local` say which keys there are and what must hold between them. `Display` of [`Config`] is the way back.
+//! behind syntax errors); `reader` and `rule` turn keys into checked values; `sections`, `token`, `login`, `registration`,
+//! `limits`, `issuers`, `upstreams`, `route`, `routes` and `local` say which keys there are and what must hold between them. `Display` of [`Config`] is the way back.
 
 mod diagnostics;
+mod endpoint;
 mod find;
 mod issuers;
 mod limits;
 mod local;
+mod login;
 mod reader;
 mod registration;
 mod route;
@@ -18,6 +20,7 @@ mod rule;
 mod sections;
 mod settings;
 mod text;
+mod token;
 mod unit;
 mod upstreams;
 mod write;
@@ -33,14 +36,17 @@ use diagnostics::{Kind, Problem, Problems, did_you_mean};
 use reader::{Fields, bare};
 
 pub use diagnostics::Diagnostics;
+pub use endpoint::Endpoint;
 pub use find::{NotFound, find_file};
 pub use issuers::{ClaimPath, FetchUrl, ForeignAlgorithm, ForeignIssuer, InvalidUrl, KeySource};
 pub use limits::{Limit, NamedLimits, Per, Rate};
+pub use login::{Login, Throttle};
 pub use registration::{ADMIN_ROLE, Registration, RegistrationMode};
 pub use settings::{
-    AccessLog, Algorithm, Audit, Config, Endpoint, IdentityHeaders, Log, LogFormat, Login, Metrics, Route,
-    Server, Store, Target, Throttle, Token, Upstream,
+    AccessLog, Audit, Config, IdentityHeaders, Log, LogFormat, Metrics, Route, Server, Store, Target,
+    Upstream,
 };
+pub use token::{Algorithm, Token};
 
 /// A configuration of a megabyte has thousands of routes; a greater file is not one.
 const MAX_FILE: u64 = 4 << 20;
@@ -145,9 +151,9 @@ fn read(text: &str, machine: &Machine, problems: &mut Problems) -> Option<Config
     let limits = limits::read(table("limit"), problems);
     let (server, mut local) = sections::server(fields!("server"), machine.cores, &limits);
     let store = sections::store(fields!("store"), &machine.base);
-    let token = sections::token(fields!("token"), &server.listen);
+    let token = token::read(fields!("token"), &server.listen);
     let issuers = issuers::read(table("issuer"), &machine.base, &token.issuer, problems);
-    let login = sections::login(fields!("login"), machine.cores);
+    let login = login::read(fields!("login"), machine.cores);
     let registration = registration::read(fields!("registration"));
     let identity_headers = sections::identity_headers(fields!("identity_headers"));
     let log = sections::log(fields!("log"), &machine.base);

@@ -3,10 +3,10 @@
 use std::time::Duration;
 
 use super::diagnostics::{Kind, Problem, quote};
+use super::login::{Throttle, delays};
 use super::reader::{Fields, Given, List};
 use super::rule::{count, one_of, parsed};
-use super::sections::{delays, distinct, secs};
-use super::settings::Throttle;
+use super::sections::{distinct, secs};
 use crate::name::{Role, Roles};
 
 /// Bytes for counting tries: some 20,000 addresses. When they are full, the lowest counts give way.

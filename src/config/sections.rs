@@ -1,9 +1,9 @@
-//! The tables with a fixed name: `[server]`, `[store]`, `[token]`, `[login]`, `[identity_headers]`, `[log]`,
-//! `[audit]`, `[metrics]`. Each key is one call with its name, its rule and its default.
+//! The tables with a fixed name and little to say: `[server]`, `[store]`, `[identity_headers]`, `[log]`, `[audit]`, `[metrics]`. Each key
+//! is one call with its name, its rule and its default; here and for the tables that have a file of their own.
 
 use std::collections::HashMap;
 use std::hash::Hash;
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::Path;
 use std::ptr;
 use std::time::Duration;
@@ -15,16 +15,12 @@ use super::limits::Limits;
 use super::local::{LocalPaths, local_path};
 use super::reader::{Fields, Given, List};
 use super::rule::{count, flag, off_or, one_of, parsed, secret, size, time};
-use super::settings::{
-    AccessLog, Algorithm, Audit, IdentityHeaders, Log, LogFormat, Login, Metrics, Server, Store, Throttle,
-    Token,
-};
-use super::text::{self, Issuer};
-use super::unit::Bytes;
+use super::settings::{AccessLog, Audit, IdentityHeaders, Log, LogFormat, Metrics, Server, Store};
+use super::text;
 
-const KIB: u64 = 1 << 10;
-const MIB: u64 = 1 << 20;
-const GIB: u64 = 1 << 30;
+pub(super) const KIB: u64 = 1 << 10;
+pub(super) const MIB: u64 = 1 << 20;
+pub(super) const GIB: u64 = 1 << 30;
 
 /// The greatest request body that can be allowed, for `[server]` and for routes.
 pub(super) const MAX_BODY: u64 = 1024 * GIB;
@@ -33,7 +29,8 @@ pub(super) const MAX_BODY: u64 = 1024 * GIB;
 pub(super) const TENTH: Duration = Duration::from_millis(100);
 /// The longest time that anything may wait.
 pub(super) const HOUR: Duration = secs(3600);
-const YEAR: Duration = secs(365 * 86_400);
+/// 365 days.
+pub(super) const YEAR: Duration = secs(365 * 86_400);
 
 /// Seconds, short enough for a line of settings.
 pub(super) const fn secs(seconds: u64) -> Duration {
@@ -41,7 +38,7 @@ pub(super) const fn secs(seconds: u64) -> Duration {
 }
 
 /// Days, likewise.
-const fn days(days: u64) -> Duration {
+pub(super) const fn days(days: u64) -> Duration {
     secs(days * 86_400)
 }
 
@@ -95,86 +92,6 @@ pub(super) fn store(mut fields: Fields<'_, '_, '_>, base: &Path) -> Store {
     };
     fields.finish();
     store
-}
-
-/// `[token]`. Without an issuer it is made from the first address that is listened on.
-pub(super) fn token(mut fields: Fields<'_, '_, '_>, listen: &[SocketAddr]) -> Token {
-    let algorithms = Algorithm::ALL.map(|algorithm| (algorithm.name(), algorithm));
-    let issuer = fields.get("issuer", parsed("a URL", text::issuer));
-    warn_of_issuer(&mut fields, issuer.as_ref(), listen);
-    let rotate_every = fields.given("rotate_every", off_or(time(HOUR..=days(3650))), Some(days(90)));
-    // The 5 minutes for which the key set may be kept, and the 10 that most libraries keep it.
-    let publish_ahead = fields.given("publish_ahead", time(Duration::ZERO..=days(7)), secs(900));
-    let token = Token {
-        issuer: issuer.map_or_else(|| default_issuer(listen), |issuer| issuer.value.text),
-        audience: fields.or("audience", parsed("a string", text::audience), "portcullis".into()),
-        algorithm: fields.or("algorithm", one_of(&algorithms), Algorithm::Es256),
-        access_ttl: fields.or("access_ttl", time(secs(1)..=days(7)), secs(900)),
-        leeway: fields.or("leeway", time(Duration::ZERO..=secs(60)), secs(5)),
-        session_idle_ttl: fields.or("session_idle_ttl", time(secs(60)..=YEAR), secs(14 * 86_400)),
-        session_max_ttl: fields.or(
-            "session_max_ttl",
-            time(secs(60)..=secs(10 * 365 * 86_400)),
-            secs(90 * 86_400),
-        ),
-        refresh_reuse_grace: fields.or("refresh_reuse_grace", time(Duration::ZERO..=secs(60)), secs(10)),
-        max_sessions_per_user: fields.or("max_sessions_per_user", count(1..=10_000), 100),
-        rotate_every: rotate_every.value,
-        publish_ahead: publish_ahead.value,
-        cache_size: fields.or("cache_size", size(64 * KIB..=4 * GIB), 8 * MIB),
-    };
-    publishes_in_time(&mut fields, &rotate_every, &publish_ahead);
-    fields.finish();
-    token
-}
-
-/// `[login]`. `cores` is what `permits = 0` halves.
-pub(super) fn login(mut fields: Fields<'_, '_, '_>, cores: usize) -> Login {
-    let memory = fields.given("memory", size::<u64>(64 * KIB..=4 * GIB), 19 * MIB);
-    let lanes = fields.given("lanes", count::<u32>(1..=64), 1);
-    let permits = fields.or("permits", count(0..=1024), 0);
-    let login = Login {
-        // The range keeps the quotient below 2^32.
-        argon2_memory_kib: u32::try_from(memory.value / KIB).unwrap_or(u32::MAX),
-        argon2_passes: fields.or("passes", count(1..=100), 2),
-        argon2_lanes: lanes.value,
-        permits: if permits == 0 { (cores / 2).max(1) } else { permits },
-        queue: fields.or("queue", count(0..=100_000), 64),
-        api_keys: fields.or("api_keys", flag, false),
-        throttle: throttle(&mut fields),
-    };
-    check_memory(&mut fields, &memory, &lanes);
-    fields.finish();
-    login
-}
-
-/// The keys of `[login]` that slow guessing down.
-fn throttle(fields: &mut Fields<'_, '_, '_>) -> Throttle {
-    let (first_delay, max_delay) = delays(fields, secs(1), secs(60));
-    Throttle {
-        quick_tries: fields.or("quick_tries", count(1..=1_000_000), 5),
-        address_quick_tries: fields.or("address_quick_tries", count(1..=1_000_000), 50),
-        first_delay,
-        max_delay,
-        memory: fields.or("throttle_memory", size(64 * KIB..=4 * GIB), 8 * MIB),
-    }
-}
-
-/// The first wait and the longest one.
-pub(super) fn delays(
-    fields: &mut Fields<'_, '_, '_>,
-    first: Duration,
-    longest: Duration,
-) -> (Duration, Duration) {
-    let first = fields.given("first_delay", time(TENTH..=HOUR), first);
-    let longest = fields.given("max_delay", time(secs(1)..=HOUR), longest);
-    if first.value > longest.value {
-        let message = format!("is longer than {}", fields.key("max_delay"));
-        let problem = Problem::new(Kind::Whole, fields.key("first_delay"), message);
-        let (here, there) = (first.span.clone().or(longest.span.clone()), longest.span);
-        fields.problems.error(problem.at(here).also(there.filter(|_| first.span.is_some()), "the longest"));
-    }
-    (first.value, longest.value)
 }
 
 /// `[identity_headers]`
@@ -271,77 +188,5 @@ fn target_fits_head(fields: &mut Fields<'_, '_, '_>, target: &Given<usize>, head
         };
         let problem = Problem::new(Kind::Whole, fields.key("max_uri_size"), message).at(span);
         fields.problems.error(problem.also(also, "the whole head"));
-    }
-}
-
-/// How long anybody may keep the key set: its `Cache-Control`.
-const JWKS_MAX_AGE: Duration = secs(300);
-
-/// The next key is published within the time of the one that signs, and for longer than others may keep the key set.
-fn publishes_in_time(
-    fields: &mut Fields<'_, '_, '_>,
-    rotate_every: &Given<Option<Duration>>,
-    publish_ahead: &Given<Duration>,
-) {
-    if rotate_every.value.is_some_and(|age| publish_ahead.value > age) {
-        let message = "must not be more than token.rotate_every";
-        let (span, also) = match &publish_ahead.span {
-            Some(span) => (Some(span.clone()), rotate_every.span.clone()),
-            None => (rotate_every.span.clone(), None),
-        };
-        let problem = Problem::new(Kind::Whole, fields.key("publish_ahead"), message).at(span);
-        fields.problems.error(problem.also(also, "the age at which a key is replaced"));
-    } else if !publish_ahead.value.is_zero() && publish_ahead.value < JWKS_MAX_AGE {
-        let message = "shorter than the 5m for which others may keep the key set: they would refuse tokens of a new key";
-        let problem = Problem::new(Kind::Value, fields.key("publish_ahead"), message);
-        fields.problems.warn(problem.at(publish_ahead.span.clone()));
-    }
-}
-
-/// RFC 9106 §3.1: at least 8 KiB of memory for each lane.
-fn check_memory(fields: &mut Fields<'_, '_, '_>, memory: &Given<u64>, lanes: &Given<u32>) {
-    let key = fields.key("memory");
-    let span = memory.span.clone().or(lanes.span.clone());
-    if !memory.value.is_multiple_of(KIB) {
-        let problem = Problem::new(Kind::Value, key, "must be a whole number of KiB");
-        fields.problems.error(problem.at(span));
-    } else if memory.value < 8 * KIB * u64::from(lanes.value) {
-        let least = Bytes(8 * KIB * u64::from(lanes.value));
-        let message = format!("must be at least {least} for {} lanes (RFC 9106 §3.1)", lanes.value);
-        let problem = Problem::new(Kind::Whole, key, message).at(span);
-        fields.problems.error(problem.also(lanes.span.clone().filter(|_| memory.span.is_some()), "lanes"));
-    } else if memory.value < 7 * MIB {
-        let message = "under 7MiB a stolen password database is cheap to guess; for tests only";
-        fields.problems.warn(Problem::new(Kind::Value, key, message).at(span));
-    }
-}
-
-fn warn_of_issuer(fields: &mut Fields<'_, '_, '_>, issuer: Option<&Given<Issuer>>, listen: &[SocketAddr]) {
-    let key = fields.key("issuer");
-    let problem = match issuer {
-        Some(issuer) if issuer.value.plain_http => {
-            let message =
-                "plain http to a host that is not this one: passwords and tokens can be read on the way";
-            Problem::new(Kind::Value, key, message).at(issuer.span.clone())
-        }
-        None if !fields.has("issuer") && !listen.iter().all(|address| address.ip().is_loopback()) => {
-            let message = format!(
-                "not given, so tokens name {}; write the URL that clients use",
-                default_issuer(listen)
-            );
-            Problem::new(Kind::Value, key, message).at(fields.header())
-        }
-        _ => return,
-    };
-    fields.problems.warn(problem);
-}
-
-fn default_issuer(listen: &[SocketAddr]) -> String {
-    let fallback = SocketAddr::new(IpAddr::V6(Ipv6Addr::UNSPECIFIED), 8080);
-    let address = listen.first().copied().unwrap_or(fallback);
-    if address.ip().is_unspecified() {
-        format!("http://localhost:{}", address.port())
-    } else {
-        format!("http://{address}")
     }
 }

@@ -1,4 +1,5 @@
-//! The resolved configuration: values that cannot be wrong. Only [`super::load`] and [`super::parse`] make a [`Config`].
+//! The resolved configuration: values that cannot be wrong. Only [`super::load`] and [`super::parse`] make a [`Config`]. Tables with more
+//! to say have a file of their own.
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
@@ -9,9 +10,12 @@ use http::HeaderName;
 use http::uri::Authority;
 use ipnet::IpNet;
 
+use super::endpoint::Endpoint;
 use super::issuers::ForeignIssuer;
 use super::limits::{Limit, NamedLimits};
+use super::login::Login;
 use super::registration::Registration;
+use super::token::Token;
 use crate::name::{RouteName, UpstreamName};
 use crate::route::{Access, Pattern, Table};
 use crate::secret::SecretSource;
@@ -103,117 +107,6 @@ pub struct Store {
     pub encryption_key: Option<SecretSource>,
     /// The same before the last change. Secrets under it are encrypted anew at the next start.
     pub encryption_key_old: Option<SecretSource>,
-}
-
-/// `[token]`
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Token {
-    /// `iss`. An https URL without query or fragment (RFC 8414 §2); http is allowed for loopback hosts and with a warning in `check`.
-    pub issuer: String,
-    /// `aud` of the tokens that we issue and accept.
-    pub audience: String,
-    /// What new tokens are signed with.
-    pub algorithm: Algorithm,
-    /// Lifetime of an access token.
-    pub access_ttl: Duration,
-    /// Tolerance for `exp`, `nbf` and `iat`, at most one minute.
-    pub leeway: Duration,
-    /// A session that is not refreshed for so long ends.
-    pub session_idle_ttl: Duration,
-    /// A session ends after so long, however often it is refreshed.
-    pub session_max_ttl: Duration,
-    /// How long the refresh token before the newest one still gets an answer.
-    pub refresh_reuse_grace: Duration,
-    /// With one more session of a user, that which was not used for the longest time gives way.
-    pub max_sessions_per_user: usize,
-    /// The age at which a signing key is replaced; `None` for never.
-    pub rotate_every: Option<Duration>,
-    /// How long a new signing key is published before it signs.
-    pub publish_ahead: Duration,
-    /// Bytes of the cache of verified tokens, for each worker.
-    pub cache_size: u64,
-}
-
-/// A signature algorithm (RFC 7518 §3.1, RFC 8037).
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Algorithm {
-    /// ECDSA over P-256 with SHA-256, the default.
-    Es256,
-    /// Ed25519.
-    EdDsa,
-    /// RSA PKCS#1 v1.5 with SHA-256.
-    Rs256,
-    /// HMAC with SHA-256: nobody but this gateway can verify its tokens.
-    Hs256,
-}
-
-impl Algorithm {
-    /// All of them, in the order in which we would recommend them.
-    pub const ALL: [Self; 4] = [Self::Es256, Self::EdDsa, Self::Rs256, Self::Hs256];
-
-    /// The name in the configuration and in `alg`.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Es256 => "ES256",
-            Self::EdDsa => "EdDSA",
-            Self::Rs256 => "RS256",
-            Self::Hs256 => "HS256",
-        }
-    }
-}
-
-impl Token {
-    /// The path of the issuer, without a slash at its end; empty if it has none.
-    #[must_use]
-    pub fn issuer_path(&self) -> &str {
-        let behind_scheme = self.issuer.split_once("://").map_or("", |(_, rest)| rest);
-        let path = behind_scheme.find('/').and_then(|at| behind_scheme.get(at..));
-        path.unwrap_or_default().trim_end_matches('/')
-    }
-
-    /// Where the metadata of the gateway as a protected resource is. The path of the issuer, by which clients know the gateway, comes
-    /// last (RFC 9728 §3.1).
-    #[must_use]
-    pub fn resource_metadata(&self) -> String {
-        let (issuer, path) = (self.issuer.trim_end_matches('/'), self.issuer_path());
-        let origin = issuer.strip_suffix(path).unwrap_or(issuer);
-        format!("{origin}{}{path}", super::local::RESOURCE)
-    }
-}
-
-/// `[login]`
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Login {
-    /// argon2id memory in KiB (`memory = "19MiB"` in the file).
-    pub argon2_memory_kib: u32,
-    /// argon2id passes.
-    pub argon2_passes: u32,
-    /// argon2id lanes.
-    pub argon2_lanes: u32,
-    /// Password hashes computed at the same time; 0 in the file means `max(1, cores / 2)`.
-    pub permits: usize,
-    /// Logins that may wait for a permit; one more is answered 503.
-    pub queue: usize,
-    /// Whether programs may send an API key in place of a token.
-    pub api_keys: bool,
-    /// What slows guessing down.
-    pub throttle: Throttle,
-}
-
-/// The part of `[login]` that slows guessing down.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Throttle {
-    /// Tries without a wait, for one username from one address.
-    pub quick_tries: u32,
-    /// Failed tries without a wait, for all usernames from one address.
-    pub address_quick_tries: u32,
-    /// The wait behind the last quick try; it doubles with each further one.
-    pub first_delay: Duration,
-    /// The longest wait between two tries, and the time after which one try is forgotten.
-    pub max_delay: Duration,
-    /// Bytes of the counters (`throttle_memory` in the file).
-    pub memory: u64,
 }
 
 /// `[identity_headers]`
@@ -326,105 +219,4 @@ pub enum Target {
     Upstream(usize),
     /// The gateway itself.
     Local(Endpoint),
-}
-
-/// The local endpoints.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum Endpoint {
-    /// `POST /token`
-    Token,
-    /// `GET /.well-known/jwks.json`
-    Jwks,
-    /// `GET /.well-known/oauth-authorization-server`
-    Metadata,
-    /// `GET /.well-known/oauth-protected-resource`
-    Resource,
-    /// `GET /auth/me`
-    Me,
-    /// `POST /auth/revoke`
-    Revoke,
-    /// `POST /auth/introspect`
-    Introspect,
-    /// `POST /auth/logout`
-    Logout,
-    /// `POST /auth/password`
-    Password,
-    /// `POST /auth/register`, unless nobody may
-    Register,
-    /// `GET /healthz`
-    Health,
-    /// `GET /readyz`
-    Ready,
-}
-
-impl Endpoint {
-    /// All of them.
-    pub const ALL: [Self; 12] = [
-        Self::Token,
-        Self::Jwks,
-        Self::Metadata,
-        Self::Resource,
-        Self::Me,
-        Self::Revoke,
-        Self::Introspect,
-        Self::Logout,
-        Self::Password,
-        Self::Register,
-        Self::Health,
-        Self::Ready,
-    ];
-
-    /// Whether its errors have the form of RFC 6749 §5.2.
-    #[must_use]
-    pub const fn is_oauth(self) -> bool {
-        match self {
-            Self::Token | Self::Revoke | Self::Introspect | Self::Password | Self::Register => true,
-            Self::Jwks
-            | Self::Metadata
-            | Self::Resource
-            | Self::Me
-            | Self::Logout
-            | Self::Health
-            | Self::Ready => false,
-        }
-    }
-
-    /// Its name in logs, behind `local:`.
-    #[must_use]
-    pub const fn name(self) -> &'static str {
-        match self {
-            Self::Token => "token",
-            Self::Jwks => "jwks",
-            Self::Metadata => "metadata",
-            Self::Resource => "resource",
-            Self::Me => "me",
-            Self::Revoke => "revoke",
-            Self::Introspect => "introspect",
-            Self::Logout => "logout",
-            Self::Password => "password",
-            Self::Register => "register",
-            Self::Health => "health",
-            Self::Ready => "ready",
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use std::path::Path;
-
-    /// RFC 9728 §3.1, and RFC 8414 §3.1 for the path of the issuer.
-    #[test]
-    fn the_path_of_an_issuer_comes_behind_the_well_known_one() {
-        for (issuer, path, metadata) in [
-            ("https://a", "", "https://a/.well-known/oauth-protected-resource"),
-            ("https://a/", "", "https://a/.well-known/oauth-protected-resource"),
-            ("https://a:8443/b", "/b", "https://a:8443/.well-known/oauth-protected-resource/b"),
-            ("http://[::1]:80/b/c/", "/b/c", "http://[::1]:80/.well-known/oauth-protected-resource/b/c"),
-        ] {
-            let text = format!("[token]\nissuer = \"{issuer}\"");
-            let token = crate::config::parse(&text, Path::new("config.toml")).unwrap().token;
-            assert_eq!((token.issuer_path(), token.resource_metadata().as_str()), (path, metadata));
-        }
-    }
 }

@@ -9,11 +9,11 @@ use crate::secret::SecretSource;
 
 use super::issuers::{ForeignAlgorithm, ForeignIssuer, KeySource};
 use super::limits::Limit;
+use super::login::Login;
 use super::reader::bare;
 use super::registration::Registration;
-use super::settings::{
-    AccessLog, Audit, Config, Log, LogFormat, Login, Route, Server, Store, Target, Token, Upstream,
-};
+use super::settings::{AccessLog, Audit, Config, Log, LogFormat, Route, Server, Store, Target, Upstream};
+use super::token::Token;
 use super::unit::{Bytes, Span};
 
 /// TOML that [`super::parse`] reads as an equal configuration on any machine; local endpoints are left out, because

@@ -10,6 +10,7 @@ use http_body::{Body, Frame};
 use tokio::io::AsyncWrite;
 
 use crate::body::BodyError;
+use crate::message::write_field;
 
 /// Pieces up to this size are copied behind what waits already, so that they leave by one system call with it. Longer ones are
 /// written from where they are.
@@ -246,9 +247,7 @@ impl<B: Body<Data = Bytes, Error = BodyError> + Unpin> Sender<B> {
         self.out.extend_from_slice(b"0\r\n");
         let trailers = trailers.filter(|_| self.trailers == Trailers::Sent);
         for (name, value) in trailers.into_iter().flatten() {
-            for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
-                self.out.extend_from_slice(part);
-            }
+            write_field(&mut self.out, name.as_str(), value.as_bytes());
         }
         self.out.extend_from_slice(b"\r\n");
         Ok(())

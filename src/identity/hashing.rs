@@ -65,6 +65,9 @@ struct Shared {
     works: Works,
     /// Held by the one hash that needs more memory than ours do.
     large: Mutex<()>,
+    /// What was computed to check passwords, for tests.
+    #[cfg(test)]
+    computed: Mutex<Vec<Work>>,
 }
 
 #[derive(Debug)]
@@ -114,6 +117,8 @@ impl HashPool {
             params,
             works: Works::new(params.into()),
             large: Mutex::new(()),
+            #[cfg(test)]
+            computed: Mutex::default(),
         });
         let mut pool = Self { shared, params, threads: Vec::with_capacity(permits) };
         for _ in 0..permits {
@@ -140,6 +145,12 @@ impl HashPool {
     #[must_use]
     pub fn works(&self) -> &Works {
         &self.shared.works
+    }
+
+    /// What was computed to check passwords since this was last asked, for tests.
+    #[cfg(test)]
+    pub(super) fn take_computed(&self) -> Vec<Work> {
+        std::mem::take(&mut self.shared.computed.lock().unwrap())
     }
 
     /// How long jobs wait for a thread.
@@ -315,6 +326,8 @@ impl Shared {
             *workspace = Workspace::default();
         }
         let result = compute(workspace);
+        #[cfg(test)]
+        self.computed.lock().unwrap().push(work);
         if mixed {
             *workspace = Workspace::default();
         }

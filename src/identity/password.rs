@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 pub(super) use self::format::{Checked, parse};
 pub(super) use self::work::Digest;
 pub use self::work::Work;
+use crate::config::Login;
 use crate::id::{NoRandomness, fill_random};
 use crate::name::Username;
 use crate::secret::Secret;
@@ -40,6 +41,12 @@ pub struct Argon2Params {
     pub passes: u32,
     /// Lanes. They are computed one after the other.
     pub lanes: u32,
+}
+
+impl From<&Login> for Argon2Params {
+    fn from(login: &Login) -> Self {
+        Self { memory_kib: login.argon2_memory_kib, passes: login.argon2_passes, lanes: login.argon2_lanes }
+    }
 }
 
 impl Default for Argon2Params {
@@ -126,7 +133,7 @@ pub enum HashError {
     Refused(String),
     /// The hash asks for more work than we grant, or is too short.
     #[error("the password hash is out of bounds: {0}")]
-    OutOfBounds(&'static str),
+    OutOfBounds(String),
     /// The computation failed, for want of memory or because the configured parameters are impossible.
     #[error("cannot compute a password hash: {0}")]
     Failed(String),

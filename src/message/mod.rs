@@ -127,6 +127,14 @@ impl<B> From<Response<B>> for http::Response<B> {
     }
 }
 
+/// Appends a field as a line of HTTP/1.1 (RFC 9112 §5). Neither part is looked at, so both have to be what a field may have.
+pub fn write_field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
+    out.extend_from_slice(name.as_bytes());
+    out.extend_from_slice(b": ");
+    out.extend_from_slice(value);
+    out.extend_from_slice(b"\r\n");
+}
+
 impl Fields {
     /// No fields, and room for so many.
     #[must_use]
@@ -141,9 +149,7 @@ impl Fields {
         let fields: Vec<Field> = self.into_iter().collect();
         let mut lines = Vec::new();
         for (name, value) in &fields {
-            for part in [name.as_str().as_bytes(), b": ", value.as_bytes(), b"\r\n"] {
-                lines.extend_from_slice(part);
-            }
+            write_field(&mut lines, name.as_str(), value.as_bytes());
         }
         Self(Held::Shared(Arc::new(Block { fields, lines })))
     }

@@ -124,6 +124,11 @@ fn gave_way(user: &User, gone: &[SessionId]) -> Option<String> {
     Some(format!("the session used least recently gave way: {first}{more}"))
 }
 
+/// Who asks with something that does not tell who holds it: the client, if it has authenticated itself.
+pub(super) fn actor(client: Option<&User>) -> Actor {
+    client.map_or(Actor::Anonymous, |client| Actor::Client(client.username.to_string()))
+}
+
 /// What a user does to itself.
 pub(super) fn about(event: Event, user: &User) -> Event {
     concerning(event.by(Actor::User(user.username.clone())), user)

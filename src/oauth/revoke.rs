@@ -5,7 +5,7 @@ use http::StatusCode;
 use super::Provider;
 use super::client_auth;
 use super::error::{OAuthError, uncached_json};
-use super::recorded::{ended_and_recorded, origin};
+use super::recorded::{actor, ended_and_recorded, origin};
 use super::request::{Refusal, answered, internal, parameters};
 use crate::auth::Permit;
 use crate::body::{RequestBody, ResponseBody};
@@ -14,7 +14,7 @@ use crate::id::{SessionId, TokenId};
 use crate::identity::{NO_CLIENT, SessionError, Sessions, User};
 use crate::inbound::Inbound;
 use crate::message::Response;
-use crate::observe::audit::{Action, Actor, Event, Target};
+use crate::observe::audit::{Action, Event, Target};
 use crate::reject::Reject;
 use crate::secret::Secret;
 use crate::token::{Accepted, TokenError, Verifier, is_api_key};
@@ -56,7 +56,7 @@ async fn revoked(
         }
         Err(_) => None,
     };
-    let actor = client.as_ref().map_or(Actor::Anonymous, |client| Actor::Client(client.username.to_string()));
+    let actor = actor(client.as_ref());
     let end = move |sessions: &Sessions| match access {
         Some(access) if !may_end(&access.client_id, client.as_ref()) => Ok(Ended::NotTheirs),
         // Remembered until it has expired, also if it is valid later only.

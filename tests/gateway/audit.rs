@@ -10,7 +10,7 @@ use portcullis::clock;
 use portcullis::config;
 use portcullis::observe::audit::{Action, Audit, Event};
 use rustix::process::{Pid, Resource, Rlimit, geteuid, prlimit};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::clients;
 use crate::harness::{Gateway, ROUTES, Request, Setup, Site, binary, password_of, token, wait_until};
@@ -111,6 +111,37 @@ fn each_event_leaves_exactly_one_record() {
     assert_eq!(login["request_id"].as_str(), good.header("x-request-id").as_deref());
     assert_eq!(records[14]["user_id"], login["user_id"], "of a user who is gone");
     assert_eq!(verified(&gateway.site), 16);
+}
+
+/// Who holds an old token is not known; whose session it was is, and which client sent it.
+#[test]
+fn the_record_of_a_reused_refresh_token_names_whose_session_it_was() {
+    let mut gateway = Setup::new(ROUTES).set("token.refresh_reuse_grace", "'0s'").start();
+    gateway.add_user("alice", "reader");
+    let shop = clients::add(&gateway, "shop", &[]);
+    let ask = |fields: &[(&str, &str)]| {
+        gateway.send(&Request::form("/token", fields).basic(&shop.id, &shop.secret)).json()
+    };
+    let first =
+        ask(&[("grant_type", "password"), ("username", "alice"), ("password", &password_of("alice"))]);
+    let refresh = |from: &Value| {
+        ask(&[("grant_type", "refresh_token"), ("refresh_token", from["refresh_token"].as_str().unwrap())])
+    };
+    // More failures than have a record of their own.
+    for _ in 0..15 {
+        gateway.login_with("nobody", "a wrong pass phrase");
+    }
+    // Two steps back is old in any millisecond.
+    refresh(&refresh(&first));
+    assert_eq!(refresh(&first)["error"], "invalid_grant");
+    let shown = gateway.cli(["audit", "show", "--user", "alice", "--action", "refresh_reuse"]).ok().stdout;
+    assert!(shown.contains("client:shop"), "{shown}");
+    assert_eq!(gateway.terminate(), Some(0));
+    let records = records(&gateway.site);
+    let reuse = records.iter().find(|record| record["action"] == "refresh_reuse").unwrap();
+    assert_eq!(story(std::slice::from_ref(reuse)), ["refresh_reuse refused client:shop user:alice reused"]);
+    let claims = token::parts(first["access_token"].as_str().unwrap()).claims;
+    assert_eq!((&reuse["session"], &reuse["user_id"]), (&claims["sid"], &claims["sub"]));
 }
 
 /// What was done is recorded, whether or not the client has waited for the answer.
@@ -537,9 +568,12 @@ fn a_full_disk_keeps_no_session_alive_and_none_from_going_on() {
         format!("logout success user:alice session:{} -", sid(0)),
         format!("token_revoke success anonymous session:{} -", sid(1)),
         format!("session_revoke success uid session:{} -", sid(2)),
-        format!("refresh_reuse refused system session:{} reused", sid(3)),
+        "refresh_reuse refused anonymous user:alice reused".to_owned(),
     ];
     assert_eq!(story[story.len() - 5..], expected);
+    let reuse = records(&gateway.site).pop().unwrap();
+    let alice = token::parts(&access(3)).claims["sub"].clone();
+    assert_eq!((&reuse["session"], &reuse["user_id"]), (&json!(sid(3)), &alice));
     verified(&gateway.site);
 }
 

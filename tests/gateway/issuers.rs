@@ -12,7 +12,7 @@ pub(crate) const ANYONE: &str = "/anyone/x";
 pub(crate) const ORDERS: &str = "/orders/7";
 
 /// What the log says when there are no keys.
-const NOT_FOUND: &str = "the keys of a foreign issuer could not be found";
+pub(crate) const NOT_FOUND: &str = "the keys of a foreign issuer could not be found";
 
 /// A gateway that trusts these issuers, by their tables.
 pub(crate) fn trusting(tables: &[String]) -> Setup {

@@ -1,5 +1,6 @@
 //! `portcullis demo`: a gateway, a backend and users, all in this process; prints the commands to try them with.
 
+mod arguments;
 mod home;
 
 use std::error::Error;
@@ -7,9 +8,9 @@ use std::fmt::Write as _;
 use std::io::{self, ErrorKind, Write};
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 
+pub(super) use self::arguments::Demo;
 use self::home::Home;
 use super::administration::Administration;
-use super::arguments::Demo;
 use super::echo::Echo;
 use super::failure::{Failure, Status};
 use super::serve::control_plane;

@@ -2,9 +2,9 @@
 
 use std::sync::Arc;
 
+use super::arguments::Question;
 use crate::auth::{self, Caller};
 use crate::cli::administration::Administration;
-use crate::cli::arguments::Question;
 use crate::cli::failure::Failure;
 use crate::clock::{self, UnixTime};
 use crate::config::Config;

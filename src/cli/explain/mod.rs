@@ -1,6 +1,7 @@
 //! `portcullis explain`: the decision for one request, and why. It asks the code that decides live requests, step by step in the
 //! order of `gateway::handle`, and only writes down what that says.
 
+mod arguments;
 mod caller;
 mod report;
 
@@ -14,8 +15,8 @@ use std::sync::Arc;
 use http::uri::{Authority, PathAndQuery};
 use http::{HeaderValue, Request, Uri, header};
 
+pub(super) use self::arguments::Question;
 use self::report::{Explanation, NearRoute, Passed, RouteView};
-use super::arguments::Question;
 use super::failure::{Failure, Status};
 use super::print_json;
 use crate::auth::{self, Caller, Permit};

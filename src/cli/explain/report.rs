@@ -5,8 +5,8 @@ use std::io::{self, Write};
 use http::header;
 use serde::Serialize;
 
+use super::arguments::Question;
 use crate::auth::{Caller, Permit};
-use crate::cli::arguments::Question;
 use crate::cli::check::{rule, with_duration};
 use crate::cli::table;
 use crate::config::{IdentityHeaders, Limit, Route, Upstream};

@@ -1,6 +1,7 @@
 //! `portcullis user import`: users that come from elsewhere. The file is read and handed on in portions, so that a large one needs
 //! no more memory than a small one; each portion is written with one wait for the disk.
 
+mod arguments;
 mod report;
 
 use std::collections::HashSet;
@@ -9,9 +10,10 @@ use std::hash::BuildHasher;
 use std::io::{self, BufRead, BufReader, Write};
 use std::path::Path;
 
+pub(super) use self::arguments::Import;
+use self::arguments::ImportFormat;
 use self::report::Report;
 use super::administration::Administration;
-use super::arguments::{Import, ImportFormat};
 use super::failure::{Failure, Status};
 use crate::config::Config;
 use crate::identity::{FileFormat, IfExists, ImportRules, ImportedUser, LineError, Lines, Outcome};

@@ -187,8 +187,20 @@ fn server_and_log() -> Vec<BoxedStrategy<Option<Line>>> {
             quoted,
             |s: &crate::config::Server| s.token_path.clone()
         ),
-        line!(login, "passes", 1..=100_u32, u32::to_string, |l: &crate::config::Login| l.argon2_passes),
-        line!(login, "lanes", 1..=64_u32, u32::to_string, |l: &crate::config::Login| l.argon2_lanes),
+        line!(
+            login,
+            "passes",
+            1..=crate::config::Login::MAX_PASSES,
+            u32::to_string,
+            |l: &crate::config::Login| l.argon2_passes
+        ),
+        line!(
+            login,
+            "lanes",
+            1..=crate::config::Login::MAX_LANES,
+            u32::to_string,
+            |l: &crate::config::Login| l.argon2_lanes
+        ),
         line!(login, "api_keys", any::<bool>(), bool::to_string, |l: &crate::config::Login| l.api_keys),
         line!(login, "permits", 1..=1024_usize, usize::to_string, |l: &crate::config::Login| l.permits),
         line!(

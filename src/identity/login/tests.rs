@@ -6,7 +6,7 @@ use super::{Login, LoginError};
 use crate::clock::{self, UnixTime};
 use crate::config;
 use crate::identity::hashing::HashPool;
-use crate::identity::password::{Argon2Params, hash, needs_rehash};
+use crate::identity::password::{Argon2Params, PasswordHash, Work, hash, needs_rehash};
 use crate::identity::throttle::Throttle;
 use crate::identity::users::{User, Users};
 use crate::name::{Roles, Username};
@@ -97,6 +97,41 @@ fn every_failure_looks_the_same() {
         let error = run(house.log_in(name, secret(password))).unwrap_err();
         assert!(matches!(error, LoginError::BadCredentials(_)), "{name}: {error:?}");
     }
+}
+
+/// SECURITY L1: in a store without users, with some, and with hashes of two kinds.
+#[test]
+fn a_failed_login_costs_the_same_work_whoever_was_asked_for() {
+    let computed = |house: &House, name: &str| {
+        let error = run(house.log_in(name, secret("a guess"))).unwrap_err();
+        assert!(matches!(error, LoginError::BadCredentials(_)), "{name}: {error:?}");
+        let mut computed = house.pool.take_computed();
+        computed.sort_by_key(|work| format!("{work:?}"));
+        computed
+    };
+    let house = house(4);
+    house.users.remove(&alice(), NOW).unwrap();
+    let ours = Work::from(SMALL);
+    for name in ["alice", "nobody", "no such name!", ""] {
+        assert_eq!(computed(&house, name), [ours], "{name:?} in a store without users");
+    }
+
+    let add = |name: &str, password| {
+        house.users.add(&Username::new(name).unwrap(), Roles::default(), password, NOW).unwrap()
+    };
+    let other = Argon2Params { passes: 3, ..SMALL };
+    add("alice", hash(SMALL, &secret("correct horse")).unwrap());
+    add("bob", hash(SMALL, &secret("correct horse")).unwrap());
+    house.users.set_enabled(&Username::new("bob").unwrap(), false, NOW).unwrap();
+    add("carol", PasswordHash::default());
+    add("dave", PasswordHash::from_stored("no hash".into()));
+    add("erin", hash(other, &secret("correct horse")).unwrap());
+    drop(house.pool.works().add([other.into()]));
+    for name in ["alice", "bob", "carol", "dave", "erin", "nobody", "no such name!", ""] {
+        assert_eq!(computed(&house, name), [ours, other.into()], "{name:?}");
+    }
+    run(house.log_in("alice", secret("correct horse"))).unwrap();
+    assert_eq!(house.pool.take_computed(), [ours], "the right password costs its own work");
 }
 
 #[test]

@@ -37,15 +37,15 @@ impl Checked {
     fn new(work: Work, salt: Vec<u8>, output: Vec<u8>) -> Result<Self, HashError> {
         work.check()?;
         if !OUTPUTS.contains(&output.len()) {
-            return Err(HashError::OutOfBounds("16 to 64 bytes of output are wanted"));
+            return Err(out_of_bounds("16 to 64 bytes of output are wanted"));
         }
         if !SALTS.contains(&salt.len()) {
-            return Err(HashError::OutOfBounds("8 to 128 bytes of salt are wanted"));
+            return Err(out_of_bounds("8 to 128 bytes of salt are wanted"));
         }
         if let Work::Pbkdf2 { digest, .. } = work
             && output.len() > digest.bytes()
         {
-            return Err(HashError::OutOfBounds(
+            return Err(out_of_bounds(
                 "PBKDF2 with more output than one block of its digest is not supported",
             ));
         }
@@ -78,6 +78,10 @@ pub(in crate::identity) fn parse(text: &str) -> Result<Checked, HashError> {
 
 fn unreadable(reason: impl std::fmt::Display) -> HashError {
     HashError::Unreadable(reason.to_string())
+}
+
+fn out_of_bounds(reason: &str) -> HashError {
+    HashError::OutOfBounds(reason.to_owned())
 }
 
 fn argon2(text: &str) -> Result<Checked, HashError> {

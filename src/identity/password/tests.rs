@@ -1,7 +1,10 @@
+use std::path::Path;
+
 use super::{
     Argon2Params, COMMON_PASSWORDS, HashError, PasswordHash, WeakPassword, check_new_password, hash,
     needs_rehash, verify,
 };
+use crate::config;
 use crate::name::Username;
 use crate::secret::Secret;
 
@@ -65,6 +68,8 @@ fn a_stored_hash_cannot_ask_for_too_much() {
         let hash = stored(&format!("$argon2id$v=19${params}{tail}"));
         assert!(matches!(verify(&hash, &secret("password")), Err(HashError::OutOfBounds(_))), "{params}");
     }
+    let message = PasswordHash::import(format!("$argon2id$v=19$m=8,t=17,p=1{tail}")).unwrap_err().to_string();
+    assert!(message.ends_with("at most 256 MiB, 16 passes and 16 lanes of argon2 are granted"), "{message}");
     let short = stored("$argon2id$v=19$m=8,t=1,p=1$AAAAAAAAAAAAAAAAAAAAAA$AAAAAAAAAAAAAAAAAAAA");
     assert!(matches!(verify(&short, &secret("password")), Err(HashError::OutOfBounds(_))));
 }
@@ -248,6 +253,22 @@ fn other_parameters_ask_for_a_new_hash() {
     assert!(needs_rehash(&hashed, Argon2Params { passes: 2, ..SMALL }));
     assert!(needs_rehash(&hashed, Argon2Params { lanes: 2, ..SMALL }));
     assert!(needs_rehash(&stored(&hashed.expose().replace("argon2id", "argon2i")), SMALL));
+}
+
+/// The bounds of the configuration are those of a stored hash. With more passes than these it was accepted, and every login failed.
+#[test]
+fn the_most_that_the_configuration_can_ask_for_is_hashed_and_checked() {
+    let (least, most) = (64, config::Login::MAX_MEMORY_KIB);
+    let (passes, lanes) = (config::Login::MAX_PASSES, config::Login::MAX_LANES);
+    for (memory_kib, passes, lanes) in [(least, passes, 1), (8 * lanes, passes, lanes), (most, 1, lanes)] {
+        let lines = format!("[login]\nmemory = '{memory_kib}KiB'\npasses = {passes}\nlanes = {lanes}");
+        let login = config::parse(&lines, Path::new("config.toml")).unwrap().login;
+        let params = Argon2Params::from(&login);
+        assert_eq!(params, Argon2Params { memory_kib, passes, lanes });
+        let hashed = hash(params, &secret("correct horse")).unwrap();
+        assert_eq!(verify(&hashed, &secret("correct horse")), Ok(true), "{params:?}");
+        assert!(!needs_rehash(&hashed, params), "{params:?}");
+    }
 }
 
 #[test]

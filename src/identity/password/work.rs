@@ -8,12 +8,12 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::{Argon2Params, HashError, Workspace};
+use crate::config::Login;
 
-/// The most work that a stored hash may ask for. What asks for more is no use of these functions, and checking it could exhaust
-/// the memory or occupy a thread for many seconds. The largest of each takes a few seconds.
-const MAX_MEMORY_KIB: u32 = 256 * 1024;
-const MAX_PASSES: u32 = 16;
-const MAX_LANES: u32 = 16;
+/// The most work that a stored hash may ask for, with [`Login::MAX_PASSES`] and [`Login::MAX_LANES`]. What asks for more is no use of
+/// these functions, and checking it could exhaust the memory or occupy a thread for many seconds. The largest of each takes a few
+/// seconds.
+const MAX_MEMORY_KIB: u32 = Login::MAX_MEMORY_KIB;
 const BCRYPT_COSTS: std::ops::RangeInclusive<u32> = 4..=15;
 const MAX_SCRYPT_R: u32 = 32;
 const MAX_SCRYPT_P: u32 = 16;
@@ -139,8 +139,8 @@ impl Work {
         let bounded = match self {
             Self::Argon2 { params, .. } => {
                 params.memory_kib <= MAX_MEMORY_KIB
-                    && params.passes <= MAX_PASSES
-                    && params.lanes <= MAX_LANES
+                    && params.passes <= Login::MAX_PASSES
+                    && params.lanes <= Login::MAX_LANES
             }
             Self::Bcrypt { cost } => BCRYPT_COSTS.contains(&cost),
             Self::Scrypt { log_n, r, p } => {
@@ -155,14 +155,22 @@ impl Work {
         if bounded { Ok(()) } else { Err(HashError::OutOfBounds(self.bounds())) }
     }
 
-    fn bounds(self) -> &'static str {
+    fn bounds(self) -> String {
+        let mib = MAX_MEMORY_KIB / 1024;
         match self {
-            Self::Argon2 { .. } => "at most 256 MiB, 16 passes and 16 lanes of argon2 are granted",
-            Self::Bcrypt { .. } => "a cost of 4 to 15 is granted for bcrypt",
-            Self::Scrypt { .. } => {
-                "at most 256 MiB (128 times N times r), r = 32, p = 16 and N times r times p = 8388608 are granted for scrypt"
+            Self::Argon2 { .. } => {
+                let (passes, lanes) = (Login::MAX_PASSES, Login::MAX_LANES);
+                format!("at most {mib} MiB, {passes} passes and {lanes} lanes of argon2 are granted")
             }
-            Self::Pbkdf2 { .. } => "1 to 5000000 iterations are granted for PBKDF2",
+            Self::Bcrypt { .. } => {
+                let (least, most) = (BCRYPT_COSTS.start(), BCRYPT_COSTS.end());
+                format!("a cost of {least} to {most} is granted for bcrypt")
+            }
+            Self::Scrypt { .. } => format!(
+                "at most {mib} MiB (128 times N times r), r = {MAX_SCRYPT_R}, p = {MAX_SCRYPT_P} and N times r times p = \
+                 {MAX_SCRYPT_BLOCKS} are granted for scrypt"
+            ),
+            Self::Pbkdf2 { .. } => format!("1 to {MAX_ROUNDS} iterations are granted for PBKDF2"),
         }
     }
 }

@@ -33,9 +33,10 @@ pub enum RefreshError {
     /// The token belongs to another client.
     #[error("the session {0} is that of another client")]
     OtherClient(SessionId),
-    /// The token was used before: the session is ended, since one of the two who have it has stolen it (RFC 9700 §4.14.2).
+    /// The token was used before: the session of this user is ended, since one of the two who have it has stolen it (RFC 9700
+    /// §4.14.2).
     #[error("an old refresh token of session {0} was used again, so the session was ended")]
-    Reused(SessionId),
+    Reused(SessionId, Box<User>),
     /// It cannot be found out.
     #[error(transparent)]
     Failed(#[from] SessionError),
@@ -91,7 +92,7 @@ impl Sessions {
                 Standing::Unknown => return Err(RefreshError::Unknown),
                 Standing::Old => {
                     self.end(id, now)?;
-                    return Err(RefreshError::Reused(id));
+                    return Err(RefreshError::Reused(id, Box::new(user)));
                 }
             }
         }

@@ -285,8 +285,8 @@ impl Event {
         Self { session: Some(session), ..self }
     }
 
-    /// In a flood of failures it is not merely counted. For a failure that must not be told from a success by its time, and that is
-    /// bounded in another way.
+    /// In a flood of failures it is not merely counted. For a failure that is bounded in another way, and that must not be told from a
+    /// success by its time, or not be hidden.
     #[must_use]
     pub fn on_its_own(self) -> Self {
         Self { alone: true, ..self }

@@ -2,10 +2,9 @@
 
 use http::{HeaderValue, Method, Version, header};
 
-use super::request::write_field;
 use crate::digits;
 use crate::inbound::Inbound;
-use crate::message::Fields;
+use crate::message::{Fields, write_field};
 
 /// What `Via` says, for each version in which a request can come (RFC 9110 §7.6.3: the protocol by which it was received).
 #[derive(Debug)]

@@ -10,7 +10,7 @@ use crate::auth::{API_KEY, Caller};
 use crate::digits;
 use crate::http1::Framing;
 use crate::inbound::{Inbound, REQUEST_ID};
-use crate::message::Fields;
+use crate::message::{Fields, write_field};
 use crate::reject::Reject;
 
 /// What becomes of a credential of the client.
@@ -276,11 +276,4 @@ pub(super) fn write_all(out: &mut Vec<u8>, headers: &Fields, name: &HeaderName) 
 
 fn write_value(out: &mut Vec<u8>, name: &HeaderName, value: &HeaderValue) {
     write_field(out, name.as_str(), value.as_bytes());
-}
-
-pub(super) fn write_field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
-    out.extend_from_slice(name.as_bytes());
-    out.extend_from_slice(b": ");
-    out.extend_from_slice(value);
-    out.extend_from_slice(b"\r\n");
 }

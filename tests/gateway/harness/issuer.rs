@@ -138,12 +138,14 @@ impl Issuer {
         self.table_with(&format!("jwks_url = '{}/jwks'\n{lines}", self.iss()))
     }
 
-    /// The same without a place for the keys.
+    /// The same without a place for the keys. Unless the lines say otherwise the gateway waits for longer than the harness: with the
+    /// default of 10 seconds, a test whose server was held up for so long failed for another reason than it was looking for.
     pub(crate) fn table_with(&self, lines: &str) -> String {
         let (name, iss) = (self.name, self.iss());
+        let timeout = if lines.contains("timeout") { "" } else { "timeout = '1m'\n" };
         format!(
             "[[issuer]]\nname = '{name}'\nissuer = '{iss}'\naudience = 'api'\nroles_claim = 'realm_access.roles'\n\
-             roles = {{ staff = ['reader'], boss = 'admin' }}\n{lines}\n"
+             roles = {{ staff = ['reader'], boss = 'admin' }}\n{timeout}{lines}\n"
         )
     }
 

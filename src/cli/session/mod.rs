@@ -1,9 +1,12 @@
 //! `portcullis session`: who is logged in.
 
+mod arguments;
+
 use std::io::Write;
 
+pub(super) use self::arguments::Session;
 use super::administration::Administration;
-use super::arguments::{Form, Session};
+use super::arguments::Form;
 use super::failure::{Failure, Status};
 use super::{print_json, table};
 use crate::config::Config;

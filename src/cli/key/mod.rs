@@ -1,9 +1,12 @@
 //! `portcullis key`: what tokens are signed with.
 
+mod arguments;
+
 use std::io::Write;
 
+pub(super) use self::arguments::Key;
 use super::administration::{Administration, no_directory};
-use super::arguments::{Form, Key};
+use super::arguments::Form;
 use super::confirm::confirm;
 use super::failure::{Failure, Status};
 use super::{print_json, table};

@@ -1,9 +1,12 @@
 //! `portcullis client`: programs that log in by themselves.
 
+mod arguments;
+
 use std::io::Write;
 
+pub(super) use self::arguments::Client;
 use super::administration::Administration;
-use super::arguments::{Client, Form};
+use super::arguments::Form;
 use super::confirm::confirm;
 use super::failure::{Failure, Status};
 use super::user::{day, shown, state, with_roles};
@@ -46,8 +49,8 @@ pub(super) fn run(
             show_new(&new, &rotated(&new, *end_old), *form, out)?;
             hint_at_api_keys(&new, config, err)?;
         }
-        Client::Roles { name, roles, form, .. } => {
-            let client = open(config)?.clients().set_client_roles(name, roles.iter().cloned().collect())?;
+        Client::Roles { name, roles, form } => {
+            let client = open(config)?.clients().set_client_roles(name, roles.set())?;
             let roles = with_roles(&client.roles);
             let meaning = format!("now has {roles}; tokens with other roles are refused from now on");
             report(&client, &meaning, *form, out)?;

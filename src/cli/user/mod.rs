@@ -1,11 +1,14 @@
 //! `portcullis user`: who may log in, and as what.
 
+mod arguments;
+
 use std::io::Write;
 
 use serde::Serialize;
 
+pub(super) use self::arguments::User;
 use super::administration::Administration;
-use super::arguments::{Form, User};
+use super::arguments::Form;
 use super::confirm::confirm;
 use super::failure::{Failure, Status};
 use super::{import, invite, password, print_json, table};
@@ -63,7 +66,7 @@ fn change(command: &User, config: &Config) -> Result<Option<(UserView, String)>,
             (user, meaning)
         }
         User::Roles { name, roles, .. } => {
-            let user = existing(config, name)?.users().set_roles(name, roles.iter().cloned().collect())?;
+            let user = existing(config, name)?.users().set_roles(name, roles.set())?;
             let roles = with_roles(&user.roles);
             let meaning =
                 format!("{} now has {roles}; tokens with other roles are refused from now on", user.username);
