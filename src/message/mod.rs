@@ -118,15 +118,6 @@ impl<B> Response<B> {
     }
 }
 
-impl<B> From<Response<B>> for http::Response<B> {
-    fn from(response: Response<B>) -> Self {
-        let mut converted = Self::new(response.body);
-        *converted.status_mut() = response.status;
-        *converted.headers_mut() = response.fields.into_iter().collect();
-        converted
-    }
-}
-
 /// Appends a field as a line of HTTP/1.1 (RFC 9112 §5). Neither part is looked at, so both have to be what a field may have.
 pub fn write_field(out: &mut Vec<u8>, name: &str, value: &[u8]) {
     out.extend_from_slice(name.as_bytes());
