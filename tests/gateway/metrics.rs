@@ -298,7 +298,7 @@ fn what_is_under_way_is_in_flight_and_open() {
     assert_eq!(busy.head("GET").status, 200);
     assert_eq!(busy.body(3), b"one");
     let mut other = Http2::connect(gateway.addr());
-    assert_eq!(other.get("/public/x", "").status(), 200);
+    assert_eq!(other.get("/public/x", "none").status(), 200);
     let silent = gateway.connect();
     let open = |protocol: &str| {
         let page = scrape(&gateway);
