@@ -56,8 +56,7 @@ static CONNECTION_FIELDS: [HeaderName; 5] = [
 
 /// RFC 9113 §8.2.2.
 fn has_connection_fields(headers: &Fields) -> bool {
-    let te_is_more =
-        headers.get(&header::TE).is_some_and(|te| !te.as_bytes().eq_ignore_ascii_case(b"trailers"));
+    let te_is_more = headers.get_all(&header::TE).any(|te| !te.as_bytes().eq_ignore_ascii_case(b"trailers"));
     te_is_more || headers.names().any(is_connection_specific)
 }
 
@@ -119,6 +118,8 @@ mod tests {
             assert!(refused(name, "x"), "{name}");
         }
         assert!(refused("transfer-encoding", "chunked") && refused("te", "gzip"));
+        let both = Request::builder().version(Version::HTTP_2).header("te", "trailers").header("te", "gzip");
+        assert!(check(&both.body(()).unwrap().into_parts().0.into()).is_err(), "te in two lines");
         assert!(!refused("te", "trailers") && !refused("x-connection", "close"));
     }
 }
