@@ -62,7 +62,8 @@ impl Ready {
 impl Seat {
     /// It is not in the queue any more: what wakes it from now on puts it there again.
     pub(super) fn leave(&self) {
-        self.is_queued.store(false, Ordering::Release);
+        // Not a store: what another thread did before it has found us in the queue must be seen when the stream is polled.
+        self.is_queued.swap(false, Ordering::AcqRel);
     }
 }
 
