@@ -30,7 +30,7 @@ pub(super) struct Output {
     pub(super) window: i64,
     /// The longest payload that the client takes.
     pub(super) max_payload: usize,
-    /// Frames of data since somebody asked.
+    /// Frames of data since somebody asked, and one more for each KiB of them.
     carried: u32,
 }
 
@@ -56,11 +56,12 @@ impl Output {
     }
 
     pub(super) fn data(&mut self, stream: u32, data: &[u8], ends: bool) {
-        self.carried = self.carried.saturating_add(1);
+        // Some clients give the windows back for every 4 KiB that they read.
+        self.carried = self.carried.saturating_add(1 + (data.len() >> 10) as u32);
         frame::write_data(&mut self.bytes, stream, data, ends);
     }
 
-    /// How many frames of data were written since the last time.
+    /// How many frames of data were written since the last time; large ones count as several.
     pub(super) fn take_carried(&mut self) -> u32 {
         std::mem::take(&mut self.carried)
     }
