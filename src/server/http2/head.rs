@@ -80,6 +80,11 @@ impl HeadLines {
         self.fields.push(name, value);
     }
 
+    /// Whether the response must have no content (RFC 9110 §9.3.2), even if it is a refusal.
+    pub(super) fn is_head(&self) -> bool {
+        self.method.as_deref() == Some(b"HEAD")
+    }
+
     /// The head.
     ///
     /// # Errors

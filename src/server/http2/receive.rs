@@ -3,7 +3,7 @@
 use std::future::ready;
 
 use bytes::{Buf, Bytes, BytesMut};
-use http::{Method, Version};
+use http::Version;
 
 use super::content::Content;
 use super::frame::{self, Code, Frame, MAX_31_BITS, Setting};
@@ -142,6 +142,7 @@ impl Client<'_> {
             return self.count_idle_frame();
         }
         self.flood.carried(1);
+        let is_head = lines.is_head();
         let received = match extent {
             Extent::Whole => lines.finish(),
             Extent::TooLarge => Err(Reject::HeadTooLarge { limit: self.limits.list }),
@@ -150,7 +151,7 @@ impl Client<'_> {
             Some(1..) if ends => Err(Reject::BadRequest("Content-Length speaks of content, and none came")),
             _ => Ok(received),
         });
-        self.begin(id, received, ends);
+        self.begin(id, received, is_head, ends);
         Ok(())
     }
 
@@ -162,20 +163,19 @@ impl Client<'_> {
         })
     }
 
-    fn begin(&mut self, id: u32, received: Result<Received, Reject>, ends: bool) {
+    fn begin(&mut self, id: u32, received: Result<Received, Reject>, is_head: bool, ends: bool) {
         let (length, expects) = received.as_ref().map_or((None, false), |it| (it.length, it.expects));
         let (content, body) = (!ends).then(|| Content::new(length, expects, self.connection)).unzip();
         let (worker, connection) = (self.context.worker(), self.connection);
         let mut stream = match received {
             Ok(Received { head, .. }) => {
-                let is_head = head.method == Method::HEAD;
                 let (worker, connection) = (worker.clone(), connection.clone());
                 let handling = async move { gateway::handle(&worker, &connection, head, body).await };
                 Stream::new(id, is_head, handling)
             }
             // What comes of its content is read by nobody.
             Err(reject) => {
-                Stream::new(id, false, ready(gateway::refuse(worker, connection, Version::HTTP_2, reject)))
+                Stream::new(id, is_head, ready(gateway::refuse(worker, connection, Version::HTTP_2, reject)))
             }
         };
         (stream.content, stream.is_half_closed) = (content, ends);
