@@ -359,6 +359,14 @@ impl<'a> Client<'a> {
             pin!(&mut self.outlet).poll_shutdown(cx)
         })
         .await?;
+    /// The client has said the same.
+    fn announce_no_more(&mut self) {
+        if self.leaving == Leaving::No {
+            self.leaving = Leaving::Announced;
+        }
+        self.decide_end();
+    }
+
         poll_fn(|cx| {
             loop {
                 self.receiver.bytes().clear();

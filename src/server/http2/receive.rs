@@ -85,8 +85,9 @@ impl Client<'_> {
                 self.count_idle_frame()
             }
             Frame::GoAway => {
-                self.leaving = Leaving::Decided;
-                Ok(())
+                // It begins no more streams. If one is on its way, it has to know that nobody will serve it.
+                self.announce_no_more();
+                self.count_idle_frame()
             }
             Frame::WindowUpdate { stream: 0, increment } => self.widen_connection(increment),
             Frame::WindowUpdate { stream, increment } => self.widen(stream, increment),
