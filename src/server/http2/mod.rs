@@ -84,7 +84,7 @@ struct Client<'a> {
     block: Option<Block>,
     streams: Streams,
     /// Streams that wait for the window of the connection.
-    starved: Vec<usize>,
+    starved: VecDeque<usize>,
     /// The window with which the client wants its streams to begin.
     first_window: u32,
     /// Content that the client may send on all streams together, and what was read of it since it was told.
@@ -155,7 +155,7 @@ impl<'a> Client<'a> {
             decoder: Decoder::new(HEADER_TABLE),
             block: None,
             streams: Streams::default(),
-            starved: Vec::new(),
+            starved: VecDeque::new(),
             first_window: FIRST_WINDOW,
             may_send: CONNECTION_WINDOW,
             owed: 0,
@@ -254,12 +254,33 @@ impl<'a> Client<'a> {
 
     /// Lets those streams go on that were woken, each once.
     fn poll_streams(&mut self) {
-        for _ in 0..self.streams.ready().len() {
-            if self.output.is_full() {
-                return;
-            }
+        let mut turns = self.streams.ready().len();
+        while turns > 0 && !self.output.is_full() {
             let Some(key) = self.streams.next_ready() else { return };
             self.poll_stream(key);
+            turns = turns - 1 + usize::from(self.feed());
+        }
+    }
+
+    /// Wakes the stream that has waited longest for the window of the connection, if that is open. One at a time, and each goes behind
+    /// the others when it has had its part: or the first one would take all of it, time after time.
+    fn feed(&mut self) -> bool {
+        if self.starved.is_empty() || self.output.window <= 0 {
+            return false;
+        }
+        let Some(key) = self.starved.pop_front() else { return false };
+        if let Some(stream) = self.streams.get_mut(key) {
+            stream.is_starved = false;
+        }
+        self.streams.wake(key);
+        true
+    }
+
+    fn starve(&mut self, key: usize) {
+        if let Some(stream) = self.streams.get_mut(key)
+            && !std::mem::replace(&mut stream.is_starved, true)
+        {
+            self.starved.push_back(key);
         }
     }
 
@@ -271,7 +292,7 @@ impl<'a> Client<'a> {
                 self.give_window(key);
                 match waits {
                     Waits::Room => self.streams.wake(key),
-                    Waits::Window => self.starved.push(key),
+                    Waits::Window => self.starve(key),
                     Waits::Waker | Waits::Ended => {}
                 }
             }
@@ -293,6 +314,9 @@ impl<'a> Client<'a> {
         let Some(mut stream) = self.streams.remove(key) else { return };
         if let Some(code) = code {
             self.reset(stream.id, code);
+        }
+        if stream.is_starved {
+            self.starved.retain(|starved| *starved != key);
         }
         let content = stream.content.take();
         // First who reads it.

@@ -271,9 +271,7 @@ impl Client<'_> {
 
     fn widen_connection(&mut self, increment: u32) -> Result<(), Code> {
         self.output.window = widened(self.output.window, increment)?;
-        for key in std::mem::take(&mut self.starved) {
-            self.streams.wake(key);
-        }
+        self.feed();
         self.count_idle_frame()
     }
 
@@ -320,6 +318,19 @@ impl Client<'_> {
         Ok(())
     }
 }
+/// Takes a frame of so many bytes off the front, and returns what is there in it.
+fn data(received: &mut BytesMut, length: usize, at: Range<usize>) -> Bytes {
+    if at.len() < content::SMALL {
+        let data = Bytes::copy_from_slice(received.get(at).unwrap_or_default());
+        received.advance(length);
+        return data;
+    }
+    let mut frame = received.split_to(length);
+    frame.truncate(at.end);
+    frame.advance(at.start);
+    frame.freeze()
+}
+
 
 /// RFC 9113 §6.9 and §6.9.1.
 fn widened(window: i64, increment: u32) -> Result<i64, Code> {

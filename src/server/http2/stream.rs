@@ -31,6 +31,8 @@ pub(super) struct Stream {
     pub(super) is_half_closed: bool,
     /// Whether the content has another length than the head has said.
     pub(super) is_malformed: bool,
+    /// Whether it is among those that wait for the window of the connection.
+    pub(super) is_starved: bool,
     is_head: bool,
     step: Step,
 }
@@ -77,6 +79,7 @@ impl Stream {
             content: None,
             is_half_closed: true,
             is_malformed: false,
+            is_starved: false,
             is_head,
             step: Step::Handling(Box::pin(handling)),
         }
