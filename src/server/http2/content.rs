@@ -6,12 +6,16 @@ use std::pin::Pin;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use bytes::Bytes;
+use bytes::{Bytes, BytesMut};
 use http::HeaderMap;
 use http_body::{Body, Frame, SizeHint};
 
 use crate::body::{BodyError, Stream};
 use crate::gateway::Connection;
+
+/// Pieces below this are gathered in memory of their own. A slice of what was received holds all of that, 128 KiB at the most, and the
+/// windows count only the piece.
+pub(super) const SMALL: usize = 8 * 1024;
 
 /// The end that the connection has.
 pub(super) struct Content(Arc<Mutex<State>>);
@@ -22,14 +26,16 @@ struct Reader {
     connection: Arc<Connection>,
 }
 
-/// Both ends are in one task, so the lock is always free.
+/// Both ends are on one thread, so the lock is always free.
 #[derive(Default)]
 struct State {
     waiting: VecDeque<Bytes>,
+    /// Small pieces that came behind those.
+    small: BytesMut,
     trailers: Option<HeaderMap>,
     /// Bytes that have still to come, if the head has said so.
     left: Option<u64>,
-    /// Bytes in `waiting`.
+    /// Bytes in both.
     here: usize,
     /// Bytes that nobody has in hand any more, and that the windows have not got back.
     done: usize,
@@ -38,6 +44,8 @@ struct State {
     /// Whether the client waits to be asked for it (RFC 9110 §10.1.1).
     expects: bool,
     waker: Option<Waker>,
+    /// Whom to tell of what was read, once it is another task that reads.
+    giver: Option<Waker>,
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -68,8 +76,7 @@ impl Content {
         if state.is_dropped {
             state.done += data.len();
         } else if !data.is_empty() {
-            state.here += data.len();
-            state.waiting.push_back(data);
+            state.keep(data);
             state.wake();
         }
         true
@@ -95,6 +102,14 @@ impl Content {
         state.wake();
     }
 
+    /// The final response begins. The client is not asked for content any more (RFC 9110 §10.1.1), and who still reads does so in a task
+    /// of its own: `giver`, which gives back to the windows, is woken each time.
+    pub(super) fn outlives_request(&self, giver: &Waker) {
+        let mut state = lock(&self.0);
+        state.expects = false;
+        state.giver = Some(giver.clone());
+    }
+
     /// Bytes that the windows get back: those that were read since the last time, and those that nobody wants.
     pub(super) fn take_done(&self) -> usize {
         std::mem::take(&mut lock(&self.0).done)
@@ -115,9 +130,39 @@ impl State {
         }
     }
 
+    fn keep(&mut self, data: Bytes) {
+        let is_first = self.here == 0;
+        self.here += data.len();
+        if data.len() < SMALL && !is_first {
+            return self.small.extend_from_slice(&data);
+        }
+        if !self.small.is_empty() {
+            self.waiting.push_back(std::mem::take(&mut self.small).freeze());
+        }
+        self.waiting.push_back(data);
+    }
+
+    fn next(&mut self) -> Option<Bytes> {
+        let small = |small: &mut BytesMut| (!small.is_empty()).then(|| std::mem::take(small).freeze());
+        let data = self.waiting.pop_front().or_else(|| small(&mut self.small))?;
+        self.here -= data.len();
+        self.give(data.len());
+        Some(data)
+    }
+
     fn forget(&mut self) {
         self.waiting.clear();
-        self.done += std::mem::take(&mut self.here);
+        self.small = BytesMut::new();
+        let here = std::mem::take(&mut self.here);
+        self.give(here);
+    }
+
+    /// The windows may have so much back.
+    fn give(&mut self, size: usize) {
+        self.done += size;
+        if let Some(giver) = self.giver.as_ref().filter(|_| size > 0) {
+            giver.wake_by_ref();
+        }
     }
 
     fn poll_frame(
@@ -125,9 +170,7 @@ impl State {
         cx: &Context<'_>,
         connection: &Connection,
     ) -> Poll<Option<Result<Frame<Bytes>, BodyError>>> {
-        if let Some(data) = self.waiting.pop_front() {
-            self.here -= data.len();
-            self.done += data.len();
+        if let Some(data) = self.next() {
             return Poll::Ready(Some(Ok(Frame::data(data))));
         }
         if let Some(trailers) = self.trailers.take() {
@@ -164,7 +207,7 @@ impl Body for Reader {
 
     fn is_end_stream(&self) -> bool {
         let state = lock(&self.state);
-        state.end == Some(End::Whole) && state.waiting.is_empty() && state.trailers.is_none()
+        state.end == Some(End::Whole) && state.here == 0 && state.trailers.is_none()
     }
 
     fn size_hint(&self) -> SizeHint {
@@ -184,5 +227,87 @@ impl Drop for Reader {
         let mut state = lock(&self.state);
         state.is_dropped = true;
         state.forget();
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+    use std::pin::Pin;
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+    use std::task::{Context, Poll, Wake, Waker};
+
+    use bytes::Bytes;
+    use http_body::Body;
+
+    use super::{Content, SMALL};
+    use crate::body::Stream;
+    use crate::gateway::Connection;
+    use crate::peer::PeerAddr;
+
+    #[derive(Default)]
+    struct Count(AtomicUsize);
+
+    impl Wake for Count {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn content(length: Option<u64>, expects: bool) -> (Content, Stream, Arc<Connection>) {
+        let address = SocketAddr::from(([127, 0, 0, 1], 1));
+        let connection = Arc::new(Connection::new(PeerAddr(address), address, Box::new(())));
+        let (content, reader) = Content::new(length, expects, &connection);
+        (content, reader, connection)
+    }
+
+    /// The next piece; `None` if there is none yet.
+    fn next(reader: &mut Stream) -> Option<Bytes> {
+        match Pin::new(reader).poll_frame(&mut Context::from_waker(Waker::noop())) {
+            Poll::Ready(Some(Ok(frame))) => frame.into_data().ok(),
+            _ => None,
+        }
+    }
+
+    #[test]
+    fn small_pieces_do_not_keep_what_they_were_received_with() {
+        let (content, mut reader, _) = content(None, false);
+        let received = Bytes::from(vec![b'x'; 2 * SMALL]);
+        for size in [1; 1000].into_iter().chain([SMALL]).chain([2; 1000]) {
+            assert!(content.push(received.slice(..size)));
+        }
+        let sizes: Vec<usize> = std::iter::from_fn(|| next(&mut reader)).map(|piece| piece.len()).collect();
+        assert_eq!(sizes, [1, 999, SMALL, 2000]);
+        assert_eq!((content.take_done(), content.take_done()), (3000 + SMALL, 0));
+    }
+
+    #[test]
+    fn what_is_dropped_or_too_much_goes_back_to_the_windows_once() {
+        let (content, reader, _) = content(Some(10), false);
+        for _ in 0..3 {
+            assert!(content.push(Bytes::from_static(b"abc")));
+        }
+        drop(reader);
+        assert_eq!((content.take_done(), content.take_done()), (9, 0));
+        assert!(!content.push(Bytes::from_static(b"abc")), "more than its head has said");
+        assert_eq!(content.into_owed(), 3);
+    }
+
+    #[test]
+    fn who_reads_behind_the_head_of_the_response_wakes_the_connection_and_asks_for_nothing() {
+        let (content, mut reader, connection) = content(None, true);
+        let giver = Arc::new(Count::default());
+        let woken = || giver.0.load(Ordering::Relaxed);
+        assert!(content.push(Bytes::from_static(b"before")));
+        assert_eq!((next(&mut reader).is_some(), woken()), (true, 0));
+        content.outlives_request(&giver.clone().into());
+        for _ in 0..2 {
+            assert!(content.push(Bytes::from_static(b"behind")));
+        }
+        assert_eq!((next(&mut reader).is_some(), woken()), (true, 1));
+        drop(reader);
+        assert_eq!((woken(), content.take_done()), (2, 18));
+        assert!(!connection.interim().waits());
     }
 }

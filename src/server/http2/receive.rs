@@ -1,11 +1,12 @@
 //! What becomes of the frames of a client.
 
 use std::future::ready;
+use std::ops::Range;
 
 use bytes::{Buf, Bytes, BytesMut};
 use http::Version;
 
-use super::content::Content;
+use super::content::{self, Content};
 use super::frame::{self, Code, Frame, MAX_31_BITS, Setting};
 use super::head::{HeadLines, Received, TrailerLines};
 use super::stream::Stream;
@@ -48,10 +49,8 @@ impl Client<'_> {
                 return Err(Code::ProtocolError);
             }
             if let Frame::Data { stream, at, size, ends } = frame {
-                let mut whole = received.split_to(length);
-                whole.truncate(at.end);
-                whole.advance(at.start);
-                self.take_data(stream, whole.freeze(), size, ends)?;
+                let data = data(received, length, at);
+                self.take_data(stream, data, size, ends)?;
             } else {
                 self.take_frame(&frame)?;
                 received.advance(length);
@@ -318,6 +317,7 @@ impl Client<'_> {
         Ok(())
     }
 }
+
 /// Takes a frame of so many bytes off the front, and returns what is there in it.
 fn data(received: &mut BytesMut, length: usize, at: Range<usize>) -> Bytes {
     if at.len() < content::SMALL {
@@ -330,7 +330,6 @@ fn data(received: &mut BytesMut, length: usize, at: Range<usize>) -> Bytes {
     frame.advance(at.start);
     frame.freeze()
 }
-
 
 /// RFC 9113 §6.9 and §6.9.1.
 fn widened(window: i64, increment: u32) -> Result<i64, Code> {

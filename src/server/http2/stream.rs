@@ -112,6 +112,9 @@ impl Stream {
                     if ends {
                         return Ok(Waits::Ended);
                     }
+                    if let Some(content) = &self.content {
+                        content.outlives_request(cx.waker());
+                    }
                     self.step = Step::Sending(Sending { body: response.body, rest: Bytes::new() });
                 }
             }
