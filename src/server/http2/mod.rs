@@ -359,6 +359,14 @@ impl<'a> Client<'a> {
         }
     }
 
+    /// The client has said the same.
+    fn announce_no_more(&mut self) {
+        if self.leaving == Leaving::No {
+            self.leaving = Leaving::Announced;
+        }
+        self.decide_end();
+    }
+
     /// The second one.
     fn decide_end(&mut self) {
         if self.leaving == Leaving::Announced {
@@ -383,14 +391,6 @@ impl<'a> Client<'a> {
             pin!(&mut self.outlet).poll_shutdown(cx)
         })
         .await?;
-    /// The client has said the same.
-    fn announce_no_more(&mut self) {
-        if self.leaving == Leaving::No {
-            self.leaving = Leaving::Announced;
-        }
-        self.decide_end();
-    }
-
         poll_fn(|cx| {
             loop {
                 self.receiver.bytes().clear();

@@ -2,6 +2,7 @@
 //!
 //! Where the RFC leaves the choice between the end of a stream and that of its connection, tests take both (§5.4.1).
 
+mod attacks;
 mod bodies;
 mod connection;
 mod drain;
