@@ -59,8 +59,8 @@ enum Standstill {
     Window(u32),
     /// A request head has begun, or was never begun on a new connection. Counts the requests.
     Head(u32),
-    /// HTTP/2: told to go and owing nothing, but still there: it does not answer the ping that ends the connection in order, or its
-    /// window stays closed before the rest of a response. Counts the writes.
+    /// HTTP/2: told to go and owing nothing, but still there: it does not answer the ping that ends the connection in order. Counts the
+    /// requests: our answers to its own pings do not help it.
     Leaving(u32),
     /// Nothing is asked of us. Counts the requests.
     Idle(u32),
@@ -158,7 +158,7 @@ impl Watch {
         } else if self.connection.in_flight() > 0 {
             Standstill::Busy
         } else if self.protocol == Protocol::Http2 && self.command() == Command::Drain {
-            Standstill::Leaving(self.writes.load(Ordering::Relaxed))
+            Standstill::Leaving(served)
         } else if self.head_of.load(Ordering::Relaxed) == served.wrapping_add(1) {
             Standstill::Head(served)
         } else {
@@ -284,6 +284,8 @@ mod tests {
         let idle = watch(Protocol::Http2);
         idle.has_begun(false);
         assert_eq!(after(&idle, &[0, 76, 77, 81]), Command::Drain);
+        // It has sent a ping, and got the answer.
+        idle.has_written(false);
         assert_eq!(after(&idle, &[82]), Command::Close);
     }
 
