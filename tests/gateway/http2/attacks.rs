@@ -1,6 +1,6 @@
 //! What a client can do to a connection, to its other streams, or to itself without breaking a rule of the protocol.
 
-use super::{get, post};
+use super::{assert_serves, get, post};
 use crate::harness::setting::INITIAL_WINDOW_SIZE;
 use crate::harness::{Fate, Frame, Gate, Gateway, ROUTES, RawHttp2, Setup, code, kind};
 
@@ -112,6 +112,17 @@ fn small_steps_of_the_windows_while_data_flow_are_no_flood() {
         client.send_all((0..owed / 4096).flat_map(|_| step()));
         owed %= 4096;
     }
+}
+
+/// A client that sends many small messages has sent thousands of them before it hears of the end of its stream.
+#[test]
+fn small_pieces_behind_an_early_end_are_no_flood() {
+    let gateway = Gateway::start(ROUTES);
+    let mut client = RawHttp2::connect(gateway.addr());
+    client.send(Frame::headers(1, &post("/orders/7")));
+    assert_eq!(client.fate(1), Fate::Answered(401));
+    client.send_all((0..5000).map(|_| Frame::data(1, "message")));
+    assert_serves(&mut client, 3);
 }
 
 /// RFC 9113 §6.8: it has to know that nobody serves it.
