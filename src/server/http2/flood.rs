@@ -4,7 +4,7 @@ use std::time::{Duration, Instant};
 
 use super::frame::Code;
 
-/// Requests given up before they were answered, or spoilt, beyond those that were answered (CVE-2023-44487, CVE-2025-8671). A browser that
+/// Requests given up soon after they began, or spoilt, beyond those that were answered (CVE-2023-44487, CVE-2025-8671). A browser that
 /// leaves a page cancels all that it has open, which is `max_streams` at the most.
 const MAX_RESETS: u32 = 200;
 const RESETS_WITHIN: Duration = Duration::from_secs(30);

@@ -16,9 +16,9 @@ use crate::gateway;
 use crate::hpack::{Extent, Name};
 use crate::reject::Reject;
 
-/// A header block may be so many times as long as what it may say: most clients make it shorter, none has to make it longer than
-/// Huffman codes of rare characters do.
-const MAX_BLOCK: usize = 4;
+/// A header block may be so many times as long as what it may say. Most clients make it shorter, and a request that says too much is
+/// answered as such if its block is within this.
+const MAX_BLOCK: usize = 2;
 
 /// A header block that goes on in the next frame (RFC 9113 §4.3).
 pub(super) struct Block {
@@ -179,6 +179,7 @@ impl Client<'_> {
             }
         };
         (stream.content, stream.is_half_closed) = (content, ends);
+        stream.began = self.context.ticks();
         (stream.window, stream.may_send) = (self.first_window.into(), STREAM_WINDOW);
         self.streams.insert(stream);
     }
@@ -252,8 +253,10 @@ impl Client<'_> {
     fn take_reset(&mut self, id: u32) -> Result<(), Code> {
         match self.streams.find(id) {
             Some(key) => {
+                let began = self.streams.get_mut(key).map(|stream| stream.began);
                 self.end_stream(key, None);
-                self.flood.reset(clock::monotonic)
+                // A client whose patience with a slow backend is over has waited, and does not go on faster than that.
+                if began == Some(self.context.ticks()) { self.flood.reset(clock::monotonic) } else { Ok(()) }
             }
             None => {
                 self.check_is_known(id)?;

@@ -31,6 +31,8 @@ pub(super) struct Stream {
     pub(super) is_half_closed: bool,
     /// Whether the content has another length than the head has said.
     pub(super) is_malformed: bool,
+    /// When it began, in [`Context::ticks`].
+    pub(super) began: u32,
     /// Whether it is among those that wait for the window of the connection.
     pub(super) is_starved: bool,
     is_head: bool,
@@ -79,6 +81,7 @@ impl Stream {
             content: None,
             is_half_closed: true,
             is_malformed: false,
+            began: 0,
             is_starved: false,
             is_head,
             step: Step::Handling(Box::pin(handling)),

@@ -47,6 +47,29 @@ fn cve_2023_44487_rapid_reset() {
     assert_eq!(fate, Fate::Closed(Some(code::ENHANCE_YOUR_CALM)));
 }
 
+/// Callers whose deadline is over before a slow backend has answered do not lose the connection to it.
+#[test]
+fn requests_that_are_given_up_after_a_while_are_no_flood() {
+    let gateway = Setup::new(ROUTES).set("server.max_streams", "400").start();
+    gateway.backend.on("/public/held", |exchange| {
+        let _ = exchange.until_end();
+    });
+    let mut client = RawHttp2::connect(gateway.addr());
+    let streams = || (0..300).map(|index| index * 2 + 1);
+    client.send_all(streams().map(|id| Frame::headers(id, &get("/public/held")).end()));
+    gateway.backend.wait_for_requests(300);
+    // The worker looks at its connections from time to time, and only then reads the date anew.
+    let mut more = (300..).map(|index| index * 2 + 1);
+    let mut date = |client: &mut RawHttp2| {
+        let id = more.next().unwrap();
+        client.request(id, &get("/public/x"), None).answer(id).field("date").unwrap().to_owned()
+    };
+    let begin = date(&mut client);
+    while date(&mut client) == begin {}
+    client.send_all(streams().map(|id| Frame::reset(id, code::CANCEL)));
+    date(&mut client);
+}
+
 /// The client makes the server reset, in each way that the advisory names.
 #[test]
 fn cve_2025_8671_made_you_reset() {
