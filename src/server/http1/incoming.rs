@@ -69,7 +69,8 @@ impl State {
             self.discard();
         }
         let is_short = self.content.left().is_some_and(|left| left <= MAX_DISCARDED);
-        !self.failed && (self.content.has_ended() || !self.is_read && !waits && is_short)
+        // Who still holds what has ended, since a server takes it slowly, would be taken for the reader of the next one.
+        !self.failed && !self.is_read && (self.content.has_ended() || !waits && is_short)
     }
 
     /// Whether it is the connection that has to read on: the content is over, or nobody wants it, and then it is forgotten.
@@ -175,5 +176,40 @@ impl Drop for RequestContent {
         if let Some(waiter) = incoming.waiter.take() {
             waiter.wake();
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+    use std::pin::Pin;
+    use std::sync::Arc;
+    use std::task::{Context, Poll, Waker};
+
+    use http_body::Body;
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::{Incoming, RequestContent};
+    use crate::gateway::Connection;
+    use crate::http1::{Length, Receiver};
+    use crate::peer::PeerAddr;
+
+    /// The server has answered, and the end of the content that it was sent is not with it yet. A second request that is here already
+    /// would lose what the first one's reader says that nobody wants.
+    #[tokio::test]
+    async fn no_request_follows_while_somebody_holds_the_content_of_the_one_before() {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let address = SocketAddr::from(([127, 0, 0, 1], 1));
+        let connection = Arc::new(Connection::new(PeerAddr(address), address, Box::new(())));
+        let incoming = Incoming::shared(Receiver::new(stream.into_split().0));
+        incoming.lock().receiver.bytes().extend_from_slice(b"whole");
+        incoming.lock().begin(Length::Exact(5), false);
+        let mut reader = RequestContent::new(incoming.clone(), connection);
+        let piece = Pin::new(&mut reader).poll_frame(&mut Context::from_waker(Waker::noop()));
+        assert!(matches!(piece, Poll::Ready(Some(Ok(_)))) && reader.is_end_stream());
+        assert!(!incoming.lock().end());
+        drop(reader);
+        assert!(incoming.lock().end());
     }
 }
