@@ -218,6 +218,9 @@ impl<'a> Client<'a> {
         if reading == Reading::Ended || self.leaving == Leaving::Decided && self.streams.is_empty() {
             return Poll::Ready(Ok(()));
         }
+        // After the streams: what came while the last one was open begins to count when that has ended.
+        let is_unfinished = !self.receiver.bytes().is_empty() || self.block.is_some();
+        self.watch.has_begun(is_unfinished || !self.is_set);
         self.rest();
         if !self.streams.ready().sleep(cx.waker()) || reading == Reading::More {
             cx.waker().wake_by_ref();

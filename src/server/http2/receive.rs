@@ -35,7 +35,6 @@ impl Client<'_> {
         }
         let mut received = std::mem::take(self.receiver.bytes());
         let result = self.take_from(&mut received);
-        self.watch.has_begun(!received.is_empty() || self.block.is_some());
         *self.receiver.bytes() = received;
         Ok(result?)
     }

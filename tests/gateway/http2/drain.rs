@@ -130,6 +130,27 @@ fn d2_slow_heads_are_broken_off() {
     assert_eq!(gateway.backend.count(), 0);
 }
 
+/// Also of a head that came while another request was served: its time begins when that has ended.
+#[test]
+fn d2_a_slow_head_beside_a_request_is_broken_off_behind_it() {
+    let setup = Setup::new(ROUTES).set("server.header_timeout", "'300ms'");
+    let gateway = setup.set("server.keepalive_timeout", "'10m'").start();
+    let gate = Gate::new();
+    let opener = gate.clone();
+    gateway.backend.on("/public/held", move |exchange| {
+        opener.wait();
+        exchange.send("HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nheld");
+    });
+    let mut client = RawHttp2::connect(gateway.addr());
+    assert!(client.round_trip());
+    let part = Frame::new(kind::HEADERS, flag::END_STREAM, 3, fields::encode(&get("/public/x")));
+    client.request(1, &get("/public/held"), None).send(part);
+    gateway.backend.wait_for_requests(1);
+    gate.open();
+    assert_eq!(client.answer(1).body, b"held");
+    assert!(matches!(client.end(), Fate::Closed(_)));
+}
+
 /// The pause inside a body counts for each stream by itself: others of the connection go on.
 #[test]
 fn d2_slow_bodies_are_broken_off() {
