@@ -5,7 +5,7 @@ use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 
-use http::{StatusCode, header};
+use http::{HeaderMap, StatusCode, header};
 use http_body::Body;
 use tokio::io::AsyncWrite;
 
@@ -103,8 +103,11 @@ impl Output {
         });
     }
 
-    /// Writes a trailer section, with which the stream ends.
-    pub(super) fn trailers(&mut self, stream: u32, trailers: &http::HeaderMap) {
+    /// Ends a stream, with a trailer section if that says anything: often none of it may pass, and some clients want no empty one.
+    pub(super) fn end(&mut self, stream: u32, trailers: Option<&HeaderMap>) {
+        let Some(trailers) = trailers.filter(|trailers| !trailers.is_empty()) else {
+            return self.data(stream, b"", true);
+        };
         let encoder = &mut self.encoder;
         frame::write_block(&mut self.bytes, stream, true, self.max_payload, |out| {
             encoder.begin(out);

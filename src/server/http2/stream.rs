@@ -144,12 +144,9 @@ impl Sending {
                 };
                 match next.transpose().map_err(|error| reset_by(&error))?.map(http_body::Frame::into_data) {
                     Some(Ok(data)) => self.rest = data,
-                    Some(Err(frame)) => {
-                        output.trailers(stream, &frame.into_trailers().unwrap_or_default());
-                        return Ok(Waits::Ended);
-                    }
-                    None => {
-                        output.data(stream, b"", true);
+                    end => {
+                        let trailers = end.and_then(|frame| frame.err()?.into_trailers().ok());
+                        output.end(stream, trailers.as_ref());
                         return Ok(Waits::Ended);
                     }
                 }

@@ -1,7 +1,7 @@
 //! Responses as a client of HTTP/2 gets them: interim ones, those without a body, trailers, heads of any size.
 
 use super::{get, post};
-use crate::harness::{Frame, Gate, Gateway, ROUTES, RawHttp2, fields, kind, setting};
+use crate::harness::{Frame, Gate, Gateway, ROUTES, RawHttp2, fields, flag, kind, setting};
 
 /// RFC 9113 §8.1 and RFC 9110 §15.2.
 #[test]
@@ -97,6 +97,20 @@ fn trailers_of_a_response_are_passed_on() {
         assert_eq!((answer.status, answer.body.len()), (200, if body.is_empty() { 0 } else { 2 }));
         assert_eq!(answer.trailers, [("x-sum".to_owned(), "42".to_owned())]);
     }
+}
+
+/// An empty trailer section says nothing, and not every client takes one.
+#[test]
+fn a_response_whose_trailers_may_not_pass_ends_without_any() {
+    let gateway = Gateway::start(ROUTES);
+    let head = "HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n";
+    gateway.backend.reply_raw("/public/x", format!("{head}2\r\nok\r\n0\r\nContent-Length: 9\r\n\r\n"));
+    let mut client = RawHttp2::connect(gateway.addr());
+    client.request(1, &get("/public/x"), None);
+    let frames: Vec<_> = (0..3).map_while(|_| client.frame_of(1)).collect();
+    let seen: Vec<_> = frames.iter().map(|frame| (frame.kind, &frame.payload[..])).collect();
+    assert_eq!(seen[1..], [(kind::DATA, &b"ok"[..]), (kind::DATA, b"")]);
+    assert!(frames[2].is(kind::DATA, flag::END_STREAM));
 }
 
 /// RFC 9113 §4.2 and §6.10: no frame is larger than the client allows, whatever has to fit.
