@@ -137,6 +137,10 @@ impl Sending {
         window: &mut i64,
         output: &mut Output,
     ) -> Result<Waits, Code> {
+        // A client that takes nothing has kept us from asking the body, which would say that the caller may not have the rest.
+        if !self.rest.is_empty() && self.body.has_lost_its_token() {
+            return Err(Code::Cancel);
+        }
         loop {
             if self.rest.is_empty() {
                 let Poll::Ready(next) = Pin::new(&mut self.body).poll_frame(cx) else {
@@ -154,7 +158,7 @@ impl Sending {
             let open = output.window.min(*window);
             let ends = self.body.is_end_stream();
             if open <= 0 && !self.rest.is_empty() {
-                return self.wait_for_window(output.window <= 0);
+                return Ok(if output.window <= 0 { Waits::Window } else { Waits::Waker });
             }
             if output.is_full() {
                 return Ok(Waits::Room);
@@ -172,14 +176,6 @@ impl Sending {
                 return Ok(Waits::Ended);
             }
         }
-    }
-
-    /// A client that takes nothing keeps us from asking the body, which would say that the caller may not have the rest.
-    fn wait_for_window(&self, of_connection: bool) -> Result<Waits, Code> {
-        if self.body.has_lost_its_token() {
-            return Err(Code::Cancel);
-        }
-        Ok(if of_connection { Waits::Window } else { Waits::Waker })
     }
 }
 

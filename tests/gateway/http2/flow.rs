@@ -290,3 +290,29 @@ fn more_than_the_window_is_an_error() {
     assert!(grown < 8 << 20, "{grown} bytes");
     gate.open();
 }
+
+/// SECURITY J10: a client that has opened its windows and takes nothing keeps neither the backend nor, when it reads again, the rest.
+#[test]
+fn j10_a_response_that_waits_for_the_socket_ends_with_its_token() {
+    let gateway = Gateway::start(ROUTES);
+    let alice = gateway.token_for("alice", "reader");
+    let closed = Gate::new();
+    let opener = closed.clone();
+    gateway.backend.on("/anyone/large", move |exchange| {
+        exchange.send("HTTP/1.1 200 OK\r\nContent-Length: 100000000000\r\n\r\n");
+        while exchange.send([b'x'; 100_000]) {}
+        opener.open();
+        exchange.close();
+    });
+    let wide = (1 << 31) - 1;
+    let mut client = RawHttp2::connect_with(gateway.addr(), &[(INITIAL_WINDOW_SIZE, wide)]);
+    client.send(Frame::window(0, wide - 65_535));
+    let bearer = format!("Bearer {alice}");
+    client.request(1, &[&get("/anyone/large")[..], &[("authorization", &bearer)]].concat(), None);
+    assert_eq!(client.frame_of(1).map(|frame| frame.kind), Some(kind::HEADERS));
+    gateway.cli(["user", "disable", "alice"]).ok();
+    closed.wait();
+    let last = std::iter::from_fn(|| client.frame_of(1)).find(|frame| frame.kind != kind::DATA);
+    assert_eq!(last.map(|frame| (frame.kind, frame.number(0))), Some((kind::RST_STREAM, code::CANCEL)));
+    assert_serves(&mut client, 3);
+}
