@@ -7,11 +7,13 @@ mod content;
 mod flood;
 mod frame;
 mod head;
+mod leave;
 mod output;
 mod ready;
 mod receive;
 mod stream;
 mod streams;
+mod windows;
 
 use std::collections::VecDeque;
 use std::future::poll_fn;
@@ -21,15 +23,16 @@ use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll, ready};
 
 use bytes::Buf;
-use tokio::io::AsyncWrite;
 use tokio::net::tcp::OwnedWriteHalf;
 
 use self::flood::Flood;
-use self::frame::{Code, MAX_31_BITS};
+use self::frame::Code;
+use self::leave::{Leaving, Sending};
 use self::output::{FIRST_WINDOW, Output};
 use self::receive::Block;
 use self::stream::Waits;
 use self::streams::Streams;
+use self::windows::{CONNECTION_WINDOW, STREAM_WINDOW};
 use super::PREFACE;
 use super::outlet::Outlet;
 use super::watch::{Command, Watch};
@@ -39,19 +42,12 @@ use crate::gateway::Connection;
 use crate::hpack::Decoder;
 use crate::http1::Receiver;
 
-/// Content that may wait here to be read: of one request, and of all of a connection together. One that nobody reads does not stop the
-/// others.
-const STREAM_WINDOW: u32 = 512 * 1024;
-const CONNECTION_WINDOW: u32 = 1024 * 1024;
 /// Bytes of the table by which the client compresses its fields (RFC 7541 §4.2), which is what it begins with.
 const HEADER_TABLE: usize = 4096;
 /// Reads for each time that the connection is polled, so that others have their turn.
 const MAX_READS: usize = 4;
 /// Streams of those that were ended early that are remembered.
 const MAX_CUT_SHORT: usize = 128;
-/// What the ping says behind which the last stream of a connection is known.
-const LEAVE: [u8; 8] = *b"leaving!";
-
 /// Serves streams until the connection ends.
 pub(super) async fn serve(
     receiver: Receiver,
@@ -108,16 +104,6 @@ struct Limits {
     streams: usize,
     list: usize,
     target: usize,
-}
-
-/// How far the end of the connection is (RFC 9113 §6.8).
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Leaving {
-    No,
-    /// The client was told that there will be a last stream; its answer to the ping says that it knows.
-    Announced,
-    /// There are no more streams, by our word or by the client's.
-    Decided,
 }
 
 /// Why a connection ends before its time.
@@ -265,28 +251,6 @@ impl<'a> Client<'a> {
         }
     }
 
-    /// Wakes the stream that has waited longest for the window of the connection, if that is open. One at a time, and each goes behind
-    /// the others when it has had its part: or the first one would take all of it, time after time.
-    fn feed(&mut self) -> bool {
-        if self.starved.is_empty() || self.output.window <= 0 {
-            return false;
-        }
-        let Some(key) = self.starved.pop_front() else { return false };
-        if let Some(stream) = self.streams.get_mut(key) {
-            stream.is_starved = false;
-        }
-        self.streams.wake(key);
-        true
-    }
-
-    fn starve(&mut self, key: usize) {
-        if let Some(stream) = self.streams.get_mut(key)
-            && !std::mem::replace(&mut stream.is_starved, true)
-        {
-            self.starved.push_back(key);
-        }
-    }
-
     fn poll_stream(&mut self, key: usize) {
         let Some((stream, waker)) = self.streams.get_with_waker(key) else { return };
         let mut cx = TaskContext::from_waker(waker);
@@ -333,87 +297,12 @@ impl<'a> Client<'a> {
         self.cut_short.push_front(stream);
     }
 
-    /// Tells the client what it may send again on a stream, and counts it for the connection.
-    fn give_window(&mut self, key: usize) {
-        let Some(stream) = self.streams.get_mut(key) else { return };
-        let Some(content) = &stream.content else { return };
-        let done = content.take_done() as u32;
-        self.owed += done;
-        stream.owed += done;
-        if stream.owed >= STREAM_WINDOW / 2 && !stream.is_half_closed {
-            frame::write_window_update(&mut self.output.bytes, stream.id, stream.owed);
-            stream.may_send += std::mem::take(&mut stream.owed);
-        }
-    }
-
-    fn give_windows(&mut self) {
-        if self.owed >= CONNECTION_WINDOW / 2 {
-            frame::write_window_update(&mut self.output.bytes, 0, self.owed);
-            self.may_send += std::mem::take(&mut self.owed);
-        }
-    }
-
-    /// The first of two notices: streams that the client has begun meanwhile are still served.
-    fn announce_end(&mut self) {
-        if self.leaving == Leaving::No {
-            self.leaving = Leaving::Announced;
-            frame::write_go_away(&mut self.output.bytes, MAX_31_BITS, Code::NoError);
-            frame::write_ping(&mut self.output.bytes, LEAVE, false);
-        }
-    }
-
-    /// The client has said the same.
-    fn announce_no_more(&mut self) {
-        if self.leaving == Leaving::No {
-            self.leaving = Leaving::Announced;
-        }
-        self.decide_end();
-    }
-
-    /// The second one.
-    fn decide_end(&mut self) {
-        if self.leaving == Leaving::Announced {
-            self.leaving = Leaving::Decided;
-            frame::write_go_away(&mut self.output.bytes, self.last_stream, Code::NoError);
-        }
-    }
-
     /// Gives memory back that is not needed until something comes.
     fn rest(&mut self) {
         self.receiver.rest(self.streams.is_empty());
         self.streams.rest();
         self.context.give_spare(std::mem::take(&mut self.output.bytes));
     }
-
-    /// Ends the connection. What the client still sends is read and forgotten: `close` on a socket with unread bytes resets the
-    /// connection, and a reset can take away the last frames. The watch bounds the time.
-    async fn close(&mut self, mut sending: Sending) -> io::Result<()> {
-        self.watch.tell(Command::Drain);
-        poll_fn(|cx| {
-            ready!(self.poll_send(cx))?;
-            pin!(&mut self.outlet).poll_shutdown(cx)
-        })
-        .await?;
-        poll_fn(|cx| {
-            loop {
-                self.receiver.bytes().clear();
-                match self.receiver.poll_receive_by(self.context.scratch(), cx) {
-                    Poll::Ready(Ok(count)) if count > 0 => sending = Sending::Yes,
-                    Poll::Pending if sending == Sending::Yes => return Poll::Pending,
-                    // A client that has not been sending has nothing to lose.
-                    Poll::Ready(_) | Poll::Pending => return Poll::Ready(Ok(())),
-                }
-            }
-        })
-        .await
-    }
-}
-
-/// Whether the client is sending what nobody reads any more.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Sending {
-    Maybe,
-    Yes,
 }
 
 /// What there is to read.

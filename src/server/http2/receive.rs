@@ -7,10 +7,12 @@ use bytes::{Buf, Bytes, BytesMut};
 use http::Version;
 
 use super::content::{self, Content};
-use super::frame::{self, Code, Frame, MAX_31_BITS, Setting};
+use super::frame::{self, Code, Frame, Setting};
 use super::head::{HeadLines, Received, TrailerLines};
+use super::leave::{LEAVE, Leaving};
 use super::stream::Stream;
-use super::{Client, Fault, LEAVE, Leaving, STREAM_WINDOW};
+use super::windows::STREAM_WINDOW;
+use super::{Client, Fault};
 use crate::clock;
 use crate::gateway;
 use crate::hpack::{Extent, Name};
@@ -93,7 +95,7 @@ impl Client<'_> {
         }
     }
 
-    fn count_idle_frame(&mut self) -> Result<(), Code> {
+    pub(super) fn count_idle_frame(&mut self) -> Result<(), Code> {
         self.flood.carried(self.output.take_carried());
         self.flood.idle_frame(clock::monotonic)
     }
@@ -233,7 +235,7 @@ impl Client<'_> {
     }
 
     /// What the client does on a stream has no sense: the stream ends.
-    fn spoil(&mut self, key: usize, code: Code) -> Result<(), Code> {
+    pub(super) fn spoil(&mut self, key: usize, code: Code) -> Result<(), Code> {
         self.end_stream(key, Some(code));
         self.flood.reset(clock::monotonic)
     }
@@ -265,32 +267,11 @@ impl Client<'_> {
     }
 
     /// RFC 9113 §5.1: what is about a stream that was never begun is an error.
-    fn check_is_known(&self, id: u32) -> Result<(), Code> {
+    pub(super) fn check_is_known(&self, id: u32) -> Result<(), Code> {
         if id.is_multiple_of(2) || id > self.last_stream && self.leaving != Leaving::Decided {
             return Err(Code::ProtocolError);
         }
         Ok(())
-    }
-
-    fn widen_connection(&mut self, increment: u32) -> Result<(), Code> {
-        self.output.window = widened(self.output.window, increment)?;
-        self.feed();
-        self.count_idle_frame()
-    }
-
-    fn widen(&mut self, id: u32, increment: u32) -> Result<(), Code> {
-        match self.streams.find(id) {
-            None => self.check_is_known(id)?,
-            Some(key) => {
-                let Some(stream) = self.streams.get_mut(key) else { return Ok(()) };
-                match widened(stream.window, increment) {
-                    Ok(window) => stream.window = window,
-                    Err(code) => return self.spoil(key, code),
-                }
-                self.streams.wake(key);
-            }
-        }
-        self.count_idle_frame()
     }
 
     fn take_settings(&mut self, payload: &[u8]) -> Result<(), Code> {
@@ -305,21 +286,6 @@ impl Client<'_> {
         frame::write_settings_ack(&mut self.output.bytes);
         self.count_idle_frame()
     }
-
-    /// RFC 9113 §6.9.2.
-    fn move_windows(&mut self, size: u32) -> Result<(), Code> {
-        let change = i64::from(size) - i64::from(std::mem::replace(&mut self.first_window, size));
-        for stream in self.streams.iter_mut() {
-            stream.window += change;
-            if stream.window > MAX_31_BITS.into() {
-                return Err(Code::FlowControlError);
-            }
-        }
-        if change > 0 {
-            self.streams.wake_all();
-        }
-        Ok(())
-    }
 }
 
 /// Takes a frame of so many bytes off the front, and returns what is there in it.
@@ -333,13 +299,4 @@ fn data(received: &mut BytesMut, length: usize, at: Range<usize>) -> Bytes {
     frame.truncate(at.end);
     frame.advance(at.start);
     frame.freeze()
-}
-
-/// RFC 9113 §6.9 and §6.9.1.
-fn widened(window: i64, increment: u32) -> Result<i64, Code> {
-    match window + i64::from(increment) {
-        _ if increment == 0 => Err(Code::ProtocolError),
-        window if window > MAX_31_BITS.into() => Err(Code::FlowControlError),
-        window => Ok(window),
-    }
 }
