@@ -139,6 +139,44 @@ fn a_response_does_not_wait_for_the_request() {
     assert!(gateway.backend.requests().iter().all(|request| request.target != "/orders/7"));
 }
 
+/// RFC 9113 §5.2.2: what nobody wants is given back, or a few refused uploads would leave no window to those behind them.
+#[test]
+fn refused_uploads_leave_the_window_of_the_connection_open() {
+    let gateway = Gateway::start(ROUTES);
+    let mut client = RawHttp2::connect(gateway.addr());
+    let large = [&post("/public/x")[..], &[("content-length", "999999999999")]].concat();
+    for stream in [1, 5, 9, 13, 17, 21] {
+        let (list, status) = if stream % 8 == 1 { (&post("/orders/7")[..], 401) } else { (&large[..], 413) };
+        client.send(Frame::headers(stream, list));
+        // Its own window is never opened again.
+        client.upload(stream, &[b'x'; 500_000]);
+        assert_eq!(client.fate(stream), Fate::Answered(status));
+        assert_serves(&mut client, stream + 2);
+    }
+}
+
+/// RFC 9110 §10.1.1 and §8.6: what the client has not been asked for, and what is nothing.
+#[test]
+fn content_that_never_comes_is_not_waited_for() {
+    let gateway = Gateway::start(ROUTES);
+    let mut client = RawHttp2::connect(gateway.addr());
+    let length =
+        |list: &[(&'static str, &'static str)], length| [list, &[("content-length", length)]].concat();
+    let expecting = [&length(&post("/orders/7"), "9")[..], &[("expect", "100-continue")]].concat();
+    let answer = client.send(Frame::headers(1, &expecting)).answer(1);
+    assert_eq!((answer.status, answer.interim.len()), (401, 0));
+    let unknown = [&length(&post("/public/x"), "9")[..], &[("expect", "miracles")]].concat();
+    let answer = client.send(Frame::headers(3, &unknown)).answer(3);
+    assert_eq!((answer.status, answer.interim.len()), (417, 0));
+    client.send(Frame::headers(5, &length(&post("/public/x"), "0")).end());
+    assert_eq!(client.fate(5), Fate::Answered(200));
+    client.send_all([Frame::headers(7, &length(&post("/public/x"), "0")), Frame::data(7, "").end()]);
+    assert_eq!(client.fate(7), Fate::Answered(200));
+    assert!(
+        gateway.backend.requests().iter().all(|request| request.is_complete() && request.body.is_empty())
+    );
+}
+
 /// RFC 9113 §5: streams of one connection take turns, and what is sent on one is never seen on another.
 #[test]
 fn a_hundred_streams_carry_bodies_both_ways() {
