@@ -1,7 +1,8 @@
 //! Interim responses (1xx) on their way from an upstream to a client (RFC 9110 §15.2).
 //!
 //! The path of a request puts them here, and the client's connection, in whose task that path runs, takes them out after each step
-//! of it.
+//! of it. Nothing that runs elsewhere puts anything here, and nobody does behind the final response: what is taken out after a step is
+//! of the request that was polled.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Mutex, MutexGuard, PoisonError};

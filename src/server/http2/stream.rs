@@ -100,13 +100,16 @@ impl Stream {
     ) -> Result<Waits, Code> {
         if let Step::Handling(handling) = &mut self.step {
             let handled = handling.as_mut().poll(cx);
-            // All of them are of this stream: no other one was polled meanwhile.
+            // All of them are of this stream: no other one was polled meanwhile, and what runs elsewhere has none.
             if interim.waits() {
                 interim.take().iter().for_each(|(status, fields)| output.interim(self.id, *status, fields));
             }
             match handled {
                 Poll::Pending => return Ok(Waits::Waker),
                 Poll::Ready(response) => {
+                    if let Some(content) = &self.content {
+                        content.outlives_request(cx.waker());
+                    }
                     let status = response.status;
                     let ends = self.is_head
                         || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
@@ -114,9 +117,6 @@ impl Stream {
                     output.head(self.id, &response, ends, &context.date());
                     if ends {
                         return Ok(Waits::Ended);
-                    }
-                    if let Some(content) = &self.content {
-                        content.outlives_request(cx.waker());
                     }
                     self.step = Step::Sending(Sending { body: response.body, rest: Bytes::new() });
                 }

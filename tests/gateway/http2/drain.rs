@@ -123,7 +123,7 @@ fn d2_slow_heads_are_broken_off() {
         let mut client = RawHttp2::connect(gateway.addr());
         assert!(client.round_trip());
         client.send_bytes(&bytes).stall();
-        // The ping comes after half a minute, and would end this in another way.
+        // A ping would say that it is told to go since it is idle.
         let pinged = std::iter::from_fn(|| client.frame()).any(|frame| frame.is(kind::PING, 0));
         assert!(!pinged, "{what}");
     }
