@@ -80,11 +80,13 @@ fn streams_take_turns_at_the_window_of_the_connection() {
     let (_gateway, mut client) = gateway_with_large(1 << 20);
     client.send_all([1, 3, 5].map(|id| Frame::headers(id, &get("/public/large")).end()));
     // The first window, and six more.
-    let mut taken = [0; 3];
+    let (mut taken, mut heads) = ([0; 3], 0);
     for opened in 0..7 {
         let mut left = if opened == 0 { 65_535 } else { 16_384 };
-        while left > 0 {
+        // A stream waits for its turn when it has a response.
+        while left > 0 || heads < 3 {
             let frame = client.frame().expect("more of the responses");
+            heads += usize::from(frame.kind == kind::HEADERS);
             if frame.kind == kind::DATA {
                 let index = usize::try_from(frame.stream / 2).unwrap();
                 (taken[index], left) = (taken[index] + frame.payload.len(), left - frame.payload.len());
