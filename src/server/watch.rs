@@ -3,9 +3,12 @@
 //! is made for each wait 810.
 
 use std::collections::HashMap;
+use std::future::poll_fn;
+use std::io;
+use std::pin::pin;
 use std::sync::atomic::{AtomicBool, AtomicU8, AtomicU32, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
-use std::task::Waker;
+use std::task::{Poll, Waker};
 use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
@@ -107,8 +110,24 @@ impl Watch {
         self.write_blocked.load(Ordering::Relaxed)
     }
 
+    /// Serves the connection until that is over, or has to be closed at once.
+    pub(super) async fn over(&self, serving: impl Future<Output = io::Result<()>>) -> io::Result<()> {
+        let mut serving = pin!(serving);
+        let mut known = false;
+        poll_fn(|cx| {
+            if !std::mem::replace(&mut known, true) {
+                self.set_waker(cx.waker());
+            }
+            match self.command() {
+                Command::Close => Poll::Ready(Ok(())),
+                Command::Serve | Command::Drain => serving.as_mut().poll(cx),
+            }
+        })
+        .await
+    }
+
     /// The task's waker, which does not change.
-    pub(super) fn set_waker(&self, waker: &Waker) {
+    fn set_waker(&self, waker: &Waker) {
         *self.waker.lock().unwrap_or_else(PoisonError::into_inner) = Some(waker.clone());
     }
 

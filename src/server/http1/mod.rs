@@ -21,7 +21,6 @@ use tokio::net::tcp::OwnedWriteHalf;
 
 use self::head::{HeadReader, Received};
 use self::incoming::{Incoming, RequestContent};
-
 use self::response::Meaning;
 use super::outlet::Outlet;
 use super::watch::{Command, Watch};
@@ -53,18 +52,7 @@ pub(super) async fn serve(
         watch,
         context,
     };
-    let mut serving = pin!(client.serve());
-    let mut known = false;
-    poll_fn(|cx| {
-        if !std::mem::replace(&mut known, true) {
-            watch.set_waker(cx.waker());
-        }
-        match watch.command() {
-            Command::Close => Poll::Ready(Ok(())),
-            Command::Serve | Command::Drain => serving.as_mut().poll(cx),
-        }
-    })
-    .await
+    watch.over(client.serve()).await
 }
 
 /// A client connection.

@@ -18,7 +18,6 @@ mod windows;
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
-use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll, ready};
 
@@ -56,18 +55,7 @@ pub(super) async fn serve(
     watch: &Watch,
     context: &Context,
 ) -> io::Result<()> {
-    let mut serving = pin!(Client::new(receiver, writer, connection, watch, context).serve());
-    let mut known = false;
-    poll_fn(|cx| {
-        if !std::mem::replace(&mut known, true) {
-            watch.set_waker(cx.waker());
-        }
-        match watch.command() {
-            Command::Close => Poll::Ready(Ok(())),
-            Command::Serve | Command::Drain => serving.as_mut().poll(cx),
-        }
-    })
-    .await
+    watch.over(Client::new(receiver, writer, connection, watch, context).serve()).await
 }
 
 /// A client connection.
