@@ -52,7 +52,7 @@ pub(super) async fn serve(
         watch,
         context,
     };
-    watch.over(client.serve()).await
+    watch.over(pin!(client.serve())).await
 }
 
 /// A client connection.

@@ -18,6 +18,7 @@ mod windows;
 use std::collections::VecDeque;
 use std::future::poll_fn;
 use std::io;
+use std::pin::pin;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll, ready};
 
@@ -55,7 +56,7 @@ pub(super) async fn serve(
     watch: &Watch,
     context: &Context,
 ) -> io::Result<()> {
-    watch.over(Client::new(receiver, writer, connection, watch, context).serve()).await
+    watch.over(pin!(Client::new(receiver, writer, connection, watch, context).serve())).await
 }
 
 /// A client connection.
