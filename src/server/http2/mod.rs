@@ -39,11 +39,9 @@ use super::watch::{Command, Watch};
 use super::worker::Context;
 use crate::clock;
 use crate::gateway::Connection;
-use crate::hpack::Decoder;
+use crate::hpack::{Decoder, TABLE_SIZE};
 use crate::http1::Receiver;
 
-/// Bytes of the table by which the client compresses its fields (RFC 7541 §4.2), which is what it begins with.
-const HEADER_TABLE: usize = 4096;
 /// Reads for each time that the connection is polled, so that others have their turn.
 const MAX_READS: usize = 4;
 /// Streams of those that were ended early that are remembered.
@@ -127,7 +125,7 @@ impl<'a> Client<'a> {
             receiver,
             outlet: Outlet::new(writer, watch),
             output: Output::new(),
-            decoder: Decoder::new(HEADER_TABLE),
+            decoder: Decoder::new(TABLE_SIZE),
             block: None,
             streams: Streams::default(),
             starved: VecDeque::new(),
