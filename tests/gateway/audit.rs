@@ -23,9 +23,11 @@ fn log_of(site: &Site) -> PathBuf {
     site.data().join("audit.log")
 }
 
+/// All that are there. One that is being written is not: who reads meanwhile may see a part of its line.
 fn records(site: &Site) -> Vec<Value> {
     let text = fs::read_to_string(log_of(site)).unwrap();
-    text.lines()
+    text.split_inclusive('\n')
+        .filter(|line| line.ends_with('\n'))
         .map(|line| serde_json::from_str(line).unwrap_or_else(|_| panic!("no JSON: {line}")))
         .collect()
 }
