@@ -1,7 +1,7 @@
 //! Names of fields, read without parsing them.
 //!
-//! Nearly all names are among a few dozen, written in one of two ways. To find one of these takes 80 instructions; to parse it takes 140,
-//! and 280 if `http` does not know it and allocates it anew. A request that is forwarded has a dozen names, its response included.
+//! Nearly all names are among a few dozen. To find one of these takes 80 instructions; to parse it takes 140, and 280 if `http` does not
+//! know it and allocates it anew. A request that is forwarded has a dozen names, its response included.
 
 use http::HeaderName;
 use http::header::InvalidHeaderName;
@@ -19,7 +19,7 @@ const fn known(usual: &'static str, lower: &'static str) -> Known {
     Known { usual, lower, name: HeaderName::from_static(lower) }
 }
 
-static KNOWN: [Known; 66] = [
+static KNOWN: [Known; 68] = [
     known("Accept", "accept"),
     known("Accept-Encoding", "accept-encoding"),
     known("Accept-Language", "accept-language"),
@@ -86,10 +86,12 @@ static KNOWN: [Known; 66] = [
     known("X-Real-IP", "x-real-ip"),
     known("X-Request-ID", "x-request-id"),
     known("X-Requested-With", "x-requested-with"),
+    known("X-Role", "x-role"),
+    known("X-User", "x-user"),
 ];
 
 /// By which a text is mixed to find its place in [`SLOTS`]. Found by trying: no two names of [`KNOWN`] meet.
-const MIX: u32 = 0x4688_d2cf;
+const MIX: u32 = 0x2d24_1527;
 
 /// The place of each name of [`KNOWN`], which is none where it is as long as that.
 static SLOTS: [u8; 256] = {
@@ -121,7 +123,9 @@ fn find(text: &[u8]) -> Option<&'static HeaderName> {
     let fourth = text.get(text.len().saturating_sub(4))?;
     let place = SLOTS[usize::from(slot(text.len(), *first, *fourth, *last))];
     let known = KNOWN.get(usize::from(place))?;
-    (text == known.usual.as_bytes() || text == known.lower.as_bytes()).then_some(&known.name)
+    // Most clients write it in one of two ways, and those are compared 30 instructions faster.
+    let (usual, lower) = (known.usual.as_bytes(), known.lower.as_bytes());
+    (text == usual || text == lower || text.eq_ignore_ascii_case(lower)).then_some(&known.name)
 }
 
 /// The name of a field.
@@ -146,11 +150,9 @@ mod tests {
     fn a_known_name_is_the_one_that_it_would_be_anyhow() {
         for known in &KNOWN {
             assert_eq!(known.usual.to_ascii_lowercase(), known.lower);
-            for text in [known.usual, known.lower] {
+            for text in [known.usual, known.lower, &known.lower.to_ascii_uppercase()] {
                 assert_eq!(find(text.as_bytes()).unwrap(), &HeaderName::from_bytes(text.as_bytes()).unwrap());
             }
-            let upper = known.lower.to_ascii_uppercase();
-            assert_eq!(field_name(upper.as_bytes()).unwrap(), known.name);
         }
     }
 
