@@ -1,7 +1,9 @@
 """How the cost of a request grows with everything else (scenario `growth`): S1 with little and with much of one thing at a time."""
+from functools import partial
+
 from .fleet import Subject
 from .gateway import route, started, upstream
-from .load import Request
+from .load import CONNECTIONS, Request, wrk
 from .table import interleave, show
 
 MANY = 10_000
@@ -75,7 +77,9 @@ def growth(fleet, results, options):
             compare(results, base_subject, Subject(title, base, headers(base.token, 100)), options)
             continue
         variant = start(name, **settings(fleet.workspace, name))
-        compare(results, base_subject, Subject(title, variant, headers(variant.token, 10)), options)
+        # Each of two workers has as many connections as the one.
+        load = partial(wrk, connections=2 * CONNECTIONS) if name == "workers" else wrk
+        compare(results, base_subject, Subject(title, variant, headers(variant.token, 10)), options, load)
         variant.stop()
     base.stop()
 
@@ -87,13 +91,16 @@ def headers(token, count):
     return request
 
 
-def compare(results, base, other, options):
+def compare(results, base, other, options, load=wrk):
     if options.instructions:
         runs = interleave(results, "growth", [base, other], lambda subject: subject.count(), 1)
         return show(f"growth: {other.name}", runs, "cpu", "instr.", "base", [("requests", "requests", "{:.0f}")], {})
+    def measure(subject, seconds):
+        return subject.measure(seconds, load if subject is other else wrk)
+
     for subject in (base, other):
-        subject.measure(2)
-    runs = interleave(results, "growth", [base, other], lambda subject: subject.measure(options.secs), options.reps)
+        measure(subject, 2)
+    runs = interleave(results, "growth", [base, other], lambda subject: measure(subject, options.secs), options.reps)
     more = [("kernel us", "kernel", "{:.2f}"), ("switches", "switches", "{:.3f}"), ("req/s", "rate", "{:.0f}"),
             ("PSS MiB", "memory", "{:.1f}"), ("p99 us", "p99", "{:.0f}")]
     limit = {} if other.name == TITLES["headers"] else {other.name: LIMIT}
