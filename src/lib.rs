@@ -56,3 +56,4 @@ pub mod peer;
 pub mod seal;
 pub mod secret;
 pub mod shutdown;
+pub mod spare;

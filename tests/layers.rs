@@ -32,7 +32,7 @@ const LAYERS: &[&[&str]] = &[
 /// What every module may use. These lie below all layers and may use each other, but not in a circle.
 const VOCABULARY: &[&str] = &[
     "body", "causes", "hpack", "http1", "interim", "message", "id", "name", "peer", "seal", "secret",
-    "clock", "control", "digits", "shutdown",
+    "clock", "control", "digits", "shutdown", "spare",
 ];
 
 /// Names that say nothing about what is inside.

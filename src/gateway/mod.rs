@@ -130,7 +130,7 @@ async fn serve(
                 trailers: &snapshot.trailers,
                 // RFC 9110 §15.2: HTTP/1.0 has no interim responses.
                 interim: (inbound.head.version != Version::HTTP_10).then(|| connection.interim()),
-                new_trace: worker.ids().random(),
+                ids: worker.ids(),
                 now: exchange.note_forwarding(index),
             };
             let long = exchange.note_upload(worker, &body)?;

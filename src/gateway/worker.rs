@@ -159,12 +159,14 @@ impl Worker {
         View::new(snapshot, &mut servers, kept, self.seat.as_ref(), self.access.clone())
     }
 
-    /// Closes upstream connections that have been idle for too long, and returns whether others are. The worker's thread calls it
-    /// every now and then.
+    /// Closes upstream connections that have been idle for too long, frees memory that requests have left, and returns whether there
+    /// is more of either. The worker's thread calls it every now and then.
     pub fn close_idle(&self, now: Instant) -> bool {
         let view = self.view();
+        let memory = self.servers.lock().unwrap_or_else(PoisonError::into_inner).trim();
         // Each of them is asked.
-        view.upstreams.iter().filter(|upstream| upstream.close_idle(now)).count() > 0
+        let idle = view.upstreams.iter().filter(|upstream| upstream.close_idle(now)).count();
+        memory || idle > 0
     }
 
     /// Ends the responses that go on though the token that let them in was revoked. The worker's thread calls it when that was

@@ -14,5 +14,5 @@ pub(crate) mod testing;
 pub use chunked::Piece;
 pub use content::{Ambiguous, Content, Length};
 pub use head::HeadEnd;
-pub use receive::{Receiver, Scratch};
+pub use receive::{Buffer, Receiver};
 pub use send::{Framing, SendError, Sender, Trailers};

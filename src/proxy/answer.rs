@@ -5,10 +5,10 @@ use std::sync::Arc;
 use bytes::Bytes;
 use http::{StatusCode, header};
 
-use super::balance::Server;
 use super::forward::{Forwarded, Way};
 use super::headers::Switch;
 use super::http1::{Connection, Download, Head, Meaning, Settle, Upload};
+use super::server::Server;
 use super::upgrade;
 use crate::body::ResponseBody;
 use crate::clock;
@@ -16,11 +16,11 @@ use crate::http1::Length;
 use crate::message::Response;
 use crate::reject::Reject;
 
-/// Makes the response for the client. The connection goes back to its server's pool when the last byte of the body is here, which
+/// Makes the response for the client. The connection goes back to its server when the last byte of the body is here, which
 /// for most responses is now.
 pub(super) fn answer(
     (head, meaning): (Head, Meaning),
-    mut connection: Box<Connection>,
+    mut connection: Connection,
     server: Arc<Server>,
     upload: Upload,
     switch: Switch,
@@ -30,7 +30,7 @@ pub(super) fn answer(
     if head.status == StatusCode::SWITCHING_PROTOCOLS {
         // Half a request has asked for nothing: what the client sends next would go on where it stopped.
         let asked = switch == Switch::WebSocket && upload.is_done();
-        let (response, tunnel) = upgrade::accept(*connection, asked, way.policy)?;
+        let (response, tunnel) = upgrade::accept(connection, asked, way.policy)?;
         return Ok(Forwarded { response, server: address, answered, tunnel: Some(Box::new(tunnel)) });
     }
     let mut fields = way.policy.incoming(connection.fields().drain());
@@ -42,13 +42,14 @@ pub(super) fn answer(
     let body = match complete {
         Some(bytes) => {
             if meaning.keeps {
-                server.pool.give_back(connection, answered);
+                connection.keep_buffer(upload);
+                server.give_back(connection, answered);
             }
             ResponseBody::full(bytes)
         }
         None => {
             let settle = meaning.keeps.then(|| -> Settle {
-                Box::new(move |connection| server.pool.give_back(connection, clock::monotonic()))
+                Box::new(move |connection| server.give_back(connection, clock::monotonic()))
             });
             let trailers = way.trailers.clone();
             let body = Download::new(connection, meaning.length, upload, settle, trailers);
@@ -63,6 +64,6 @@ pub(super) fn answer(
 fn whole(connection: &mut Connection, length: Length) -> Option<Bytes> {
     let Length::Exact(length) = length else { return None };
     let length = usize::try_from(length).ok()?;
-    let received = connection.receiver().bytes();
+    let received = connection.bytes();
     (received.len() >= length).then(|| received.split_to(length).freeze())
 }

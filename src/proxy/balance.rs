@@ -1,16 +1,15 @@
 //! The servers of an upstream, and whose turn it is.
 
 use std::collections::HashMap;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::Instant;
 
-use super::pool::Pool;
+use super::http1::Workspace;
+use super::server::Server;
 use crate::config;
 use crate::observe::metrics::{ServerMeter, server_key};
-
-/// A server that refused a connection is left out for this long, as long as another one is there.
-const COOL_DOWN: Duration = Duration::from_secs(1);
+use crate::spare::Spares;
 
 /// An upstream as one worker sees it: shared by nobody, so its counters cost no cache line of another core.
 #[derive(Debug)]
@@ -18,17 +17,7 @@ pub struct Upstream {
     settings: config::Upstream,
     servers: Vec<Arc<Server>>,
     turn: AtomicUsize,
-}
-
-/// One server and the connections that a worker keeps to it.
-#[derive(Debug)]
-pub(super) struct Server {
-    pub(super) authority: String,
-    pub(super) pool: Pool,
-    /// Until when it is left out.
-    resting: Mutex<Option<Instant>>,
-    /// `None` if nothing is counted.
-    pub(super) meter: Option<ServerMeter>,
+    workspaces: Arc<Spares<Box<Workspace>>>,
 }
 
 impl Upstream {
@@ -47,6 +36,11 @@ impl Upstream {
         in_turn.filter(move |server| count == 1 || !server.rests(now))
     }
 
+    /// What an exchange works with.
+    pub(super) fn workspace(&self) -> Box<Workspace> {
+        self.workspaces.take()
+    }
+
     /// Whether there is more than one server.
     pub(super) fn is_set(&self) -> bool {
         self.servers.len() > 1
@@ -56,37 +50,16 @@ impl Upstream {
     pub fn close_idle(&self, now: Instant) -> bool {
         let limit = self.settings.idle_timeout;
         // Each of them is asked.
-        self.servers.iter().filter(|server| server.pool.close_idle(now, limit)).count() > 0
-    }
-}
-
-impl Server {
-    fn new(authority: String, meter: Option<ServerMeter>) -> Self {
-        Self { authority, pool: Pool::new(meter.clone()), resting: Mutex::default(), meter }
-    }
-
-    fn rests(&self, now: Instant) -> bool {
-        self.resting.lock().unwrap_or_else(PoisonError::into_inner).is_some_and(|until| now < until)
-    }
-
-    pub(super) fn note_pick(&self) {
-        if let Some(meter) = &self.meter {
-            meter.picked();
-        }
-    }
-
-    pub(super) fn rest(&self, now: Instant) {
-        let until = now.checked_add(COOL_DOWN);
-        *self.resting.lock().unwrap_or_else(PoisonError::into_inner) = until;
-        if let Some(meter) = &self.meter {
-            meter.failed(until);
-        }
+        self.servers.iter().filter(|server| server.close_idle(now, limit)).count() > 0
     }
 }
 
 /// All servers that a worker knows. Outlives a reload, and with it the idle connections.
 #[derive(Debug, Default)]
-pub struct UpstreamSet(HashMap<String, Arc<Server>>);
+pub struct UpstreamSet {
+    servers: HashMap<String, Arc<Server>>,
+    workspaces: Arc<Spares<Box<Workspace>>>,
+}
 
 impl UpstreamSet {
     /// The upstreams of a configuration, in its order, over the servers that are known already. Servers that no upstream names any
@@ -100,11 +73,11 @@ impl UpstreamSet {
         let built = upstreams.iter().map(|settings| {
             let servers = settings.servers.iter().map(|authority| {
                 let key = server_key(authority);
-                let old = self.0.remove(&key);
+                let old = self.servers.remove(&key);
                 let server = known.entry(key.clone()).or_insert_with(|| {
                     old.unwrap_or_else(|| {
                         let meter = meter(&key);
-                        Arc::new(Server::new(key, meter))
+                        Arc::new(Server::new(key, meter, self.workspaces.clone()))
                     })
                 });
                 Arc::clone(server)
@@ -113,17 +86,24 @@ impl UpstreamSet {
                 settings: settings.clone(),
                 servers: servers.collect(),
                 turn: AtomicUsize::default(),
+                workspaces: self.workspaces.clone(),
             })
         });
         let built = built.collect();
-        self.0 = known;
+        self.servers = known;
         built
+    }
+
+    /// Frees memory that exchanges have not needed lately, and returns whether they left some.
+    pub fn trim(&self) -> bool {
+        self.workspaces.trim()
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::{COOL_DOWN, UpstreamSet};
+    use super::super::server::COOL_DOWN;
+    use super::UpstreamSet;
     use crate::clock;
     use crate::config;
 
@@ -143,7 +123,7 @@ mod tests {
         let now = clock::monotonic();
         let upstream = UpstreamSet::default().build(&[settings(&["a:1", "b:2", "c:3"])], |_| None).remove(0);
         let order = |now| {
-            upstream.candidates(now).map(|server| server.authority.clone()).collect::<Vec<_>>().join(" ")
+            upstream.candidates(now).map(|server| server.authority.to_string()).collect::<Vec<_>>().join(" ")
         };
         assert_eq!([order(now), order(now)], ["a:1 b:2 c:3", "b:2 c:3 a:1"]);
         upstream.servers[1].rest(now);
@@ -156,7 +136,7 @@ mod tests {
         let now = clock::monotonic();
         let upstream = UpstreamSet::default().build(&[settings(&["a"])], |_| None).remove(0);
         upstream.servers[0].rest(now);
-        assert_eq!(upstream.candidates(now).next().unwrap().authority, "a:80");
+        assert_eq!(&*upstream.candidates(now).next().unwrap().authority, "a:80");
     }
 
     #[test]

@@ -7,20 +7,18 @@ use std::time::Duration;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
 
-use super::balance::Server;
-use super::http1::Connection;
-use crate::observe::metrics::ServerMeter;
+use super::http1::Socket;
+use super::server::Server;
 
 /// Resolves and connects.
-pub(super) async fn connect(server: &Server, limit: Duration) -> io::Result<Box<Connection>> {
+pub(super) async fn connect(server: &Server, limit: Duration) -> io::Result<Socket> {
     let stream = match timeout(limit, dial(&server.authority)).await {
         Ok(result) => result?,
         Err(_) => {
             return Err(io::Error::new(io::ErrorKind::TimedOut, format!("no connection within {limit:?}")));
         }
     };
-    let open = server.meter.as_ref().map(ServerMeter::opened);
-    Ok(Box::new(Connection::new(stream, open)?))
+    Socket::new(stream, server.note_open())
 }
 
 /// Tries the addresses of a name in the order in which the resolver gives them.

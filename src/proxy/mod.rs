@@ -8,7 +8,7 @@ mod frames;
 mod headers;
 mod http1;
 mod pick;
-mod pool;
+mod server;
 mod upgrade;
 
 pub use balance::{Upstream, UpstreamSet};

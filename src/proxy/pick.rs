@@ -4,16 +4,17 @@ use std::io;
 use std::sync::Arc;
 use std::time::Instant;
 
-use super::balance::{Server, Upstream};
+use super::balance::Upstream;
 use super::connect::connect;
-use super::http1::Connection;
+use super::http1::Socket;
+use super::server::Server;
 use crate::clock;
 use crate::reject::Reject;
 
 /// A connection, and whether it has been used before.
 pub(super) struct Picked {
     pub(super) server: Arc<Server>,
-    pub(super) connection: Box<Connection>,
+    pub(super) socket: Socket,
     pub(super) reused: bool,
 }
 
@@ -21,20 +22,20 @@ pub(super) struct Picked {
 pub(super) async fn pick(upstream: &Upstream, now: Instant) -> Result<Picked, Reject> {
     let mut last = None;
     for server in upstream.candidates(now) {
-        if let Some(connection) = server.pool.take() {
+        if let Some(socket) = server.take() {
             server.note_pick();
-            return Ok(Picked { server: server.clone(), connection, reused: true });
+            return Ok(Picked { server: server.clone(), socket, reused: true });
         }
         // In a box: most requests find a connection, and have no room for this.
         match Box::pin(connect(server, upstream.settings().connect_timeout)).await {
-            Ok(connection) => {
+            Ok(socket) => {
                 server.note_pick();
-                return Ok(Picked { server: server.clone(), connection, reused: false });
+                return Ok(Picked { server: server.clone(), socket, reused: false });
             }
             Err(error) => {
                 server.rest(clock::monotonic());
                 tracing::warn!(upstream = %upstream.settings().name, server = %server.authority, error = %error, "cannot connect");
-                last = Some((server.authority.clone(), error));
+                last = Some((server.authority.to_string(), error));
             }
         }
     }

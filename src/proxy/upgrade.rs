@@ -157,6 +157,5 @@ pub(super) fn accept(
     let response = Response { status: StatusCode::SWITCHING_PROTOCOLS, fields, body: ResponseBody::empty() }
         .with(header::CONNECTION, HeaderValue::from_static("upgrade"))
         .with(header::UPGRADE, HeaderValue::from_static("websocket"));
-    let upstream = connection.into_tunnel().ok_or_else(|| broke("its connection is gone"))?;
-    Ok((response, Tunnel { upstream }))
+    Ok((response, Tunnel { upstream: connection.into_tunnel() }))
 }

@@ -5,6 +5,7 @@ use std::io;
 use std::sync::Arc;
 use std::task::{Context as TaskContext, Poll, ready};
 
+use bytes::BytesMut;
 use tokio::net::TcpStream;
 use tokio::sync::OwnedSemaphorePermit;
 
@@ -13,9 +14,10 @@ use super::worker::Context;
 use super::{PREFACE, http1, http2};
 use crate::clock;
 use crate::gateway::{Connection, Protocol};
-use crate::http1::{Receiver, Scratch};
+use crate::http1::Receiver;
 use crate::observe::metrics::{self, WorkerCounters};
 use crate::peer::PeerAddr;
+use crate::spare::Spares;
 
 /// Serves a connection to its end.
 pub(super) async fn serve(
@@ -28,7 +30,7 @@ pub(super) async fn serve(
     let Ok(local) = stream.local_addr() else { return };
     let (reader, writer) = stream.into_split();
     let mut receiver = Receiver::new(reader);
-    let opening = poll_fn(|cx| poll_opening(&mut receiver, context.scratch(), cx));
+    let opening = poll_fn(|cx| poll_opening(&mut receiver, context.buffers(), cx));
     let Ok(Ok(protocol)) = tokio::time::timeout(context.patience().header, opening).await else { return };
     if let Some(counted) = &mut counted {
         counted.speaks(match protocol {
@@ -58,11 +60,11 @@ pub(super) async fn serve(
 /// Receives until it is certain what the client speaks.
 fn poll_opening(
     receiver: &mut Receiver,
-    scratch: &Scratch,
+    buffers: &Spares<BytesMut>,
     cx: &mut TaskContext<'_>,
 ) -> Poll<io::Result<Protocol>> {
     loop {
-        let count = ready!(receiver.poll_receive_by(scratch, cx))?;
+        let count = ready!(receiver.poll_receive_by(buffers, cx))?;
         let bytes = receiver.bytes();
         if bytes.starts_with(PREFACE) {
             return Poll::Ready(Ok(Protocol::Http2));

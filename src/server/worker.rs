@@ -7,6 +7,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, UNIX_EPOCH};
 
+use bytes::BytesMut;
 use httpdate::fmt_http_date;
 use tokio::net::{TcpListener, TcpStream};
 use tokio::runtime::Builder;
@@ -18,9 +19,9 @@ use super::connection;
 use super::watch::{Command, Patience, Registry, TICK};
 use crate::clock::{self, UnixTime};
 use crate::gateway::Worker;
-use crate::http1::Scratch;
 use crate::peer::PeerAddr;
 use crate::shutdown::Signal;
+use crate::spare::Spares;
 
 /// Host names that one worker looks up at the same time; a resolver that hangs must not cost hundreds of threads.
 const MAX_RESOLVING: usize = 8;
@@ -32,7 +33,7 @@ const MAX_SPARE: usize = 16 * 1024;
 pub(super) struct Context {
     worker: Arc<Worker>,
     registry: Arc<Registry>,
-    scratch: Scratch,
+    buffers: Spares<BytesMut>,
     spare: Mutex<Vec<u8>>,
     date: Mutex<[u8; 29]>,
     ticks: AtomicU32,
@@ -46,7 +47,7 @@ impl Context {
         Self {
             worker,
             registry: Arc::default(),
-            scratch: Scratch::default(),
+            buffers: Spares::default(),
             spare: Mutex::default(),
             date: Mutex::new(http_date(clock::now())),
             ticks: AtomicU32::new(0),
@@ -63,9 +64,9 @@ impl Context {
         &self.registry
     }
 
-    /// Where its connections read what has no place of its own yet.
-    pub(super) fn scratch(&self) -> &Scratch {
-        &self.scratch
+    /// Where its connections get a buffer from when they can be read.
+    pub(super) fn buffers(&self) -> &Spares<BytesMut> {
+        &self.buffers
     }
 
     /// An empty buffer for a response. Most are given back at once, and serve the next one: memory for head and body of each would
@@ -243,7 +244,8 @@ fn look(context: &Context) -> bool {
     let clients = context.registry.look(now, context.patience());
     context.worker.end_expired(clock::now());
     let upstreams = context.worker.close_idle(now);
-    clients || upstreams
+    let buffers = context.buffers.trim();
+    clients || upstreams || buffers
 }
 
 fn grace(context: &Context) -> Duration {

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use bytes::BytesMut;
 use http::{Method, StatusCode};
-use tokio::io::{AsyncReadExt, Chain, Join};
+use tokio::io::{AsyncRead, AsyncReadExt, Chain, Join};
 use tokio::net::TcpStream;
 use tokio::net::tcp::{OwnedReadHalf, OwnedWriteHalf};
 use tokio::time::Sleep;
@@ -18,25 +18,44 @@ use super::head::{self, Head, HeadError, Meaning};
 use super::upload::Upload;
 use crate::body::BodyError;
 use crate::clock;
-use crate::http1::{Receiver, SendError};
+use crate::http1::{Buffer, SendError};
 use crate::message::Fields;
 use crate::observe::metrics::OpenToServer;
 
 /// Interim responses before a final one. A server that sends more (SECURITY S4) will not come to an end.
 const MAX_INTERIM: u32 = 64;
 
-/// A connection. Dropping it closes it.
+/// Bytes that the head of a request has room for at first.
+pub(in crate::proxy) const HEAD: usize = 1024;
+
+/// The memory of a longer head is not kept for the next one.
+const MAX_HEAD: usize = 8 * HEAD;
+
+/// A connection that carries an exchange: its socket, and what the exchange works with. Dropping it closes it.
 #[derive(Debug)]
-pub(in crate::proxy) struct Connection {
-    receiver: Receiver,
-    /// Not here while the rest of a request is still being sent beside its response.
-    pub(super) writer: Option<OwnedWriteHalf>,
-    head: head::Reader,
-    fields: Fields,
-    timer: Option<Pin<Box<Sleep>>>,
+pub(in crate::proxy) struct Connection<S = TcpStream> {
+    socket: Socket<S>,
+    workspace: Box<Workspace>,
+}
+
+/// What is there of a connection that waits for an exchange.
+#[derive(Debug)]
+pub(in crate::proxy) struct Socket<S = TcpStream> {
+    stream: S,
     address: SocketAddr,
     /// Counts it as long as it is open.
     open: Option<OpenToServer>,
+}
+
+/// What an exchange works with, on whatever connection.
+#[derive(Debug, Default)]
+pub(in crate::proxy) struct Workspace {
+    /// What the head of a request was written to.
+    request: Vec<u8>,
+    buffer: Buffer,
+    head: head::Reader,
+    fields: Fields,
+    timer: Option<Pin<Box<Sleep>>>,
 }
 
 /// What a connection is after `101 Switching Protocols`.
@@ -72,38 +91,74 @@ pub(in crate::proxy) enum Cause {
     Timeout,
 }
 
-impl Connection {
+impl Workspace {
+    /// Where to write the head of a request to.
+    pub(in crate::proxy) fn take_head(&mut self) -> Vec<u8> {
+        let mut head = std::mem::take(&mut self.request);
+        head.clear();
+        head.reserve(HEAD);
+        head
+    }
+}
+
+impl Socket {
     /// Takes a new connection over. `open` is dropped with it.
     pub(in crate::proxy) fn new(stream: TcpStream, open: Option<OpenToServer>) -> io::Result<Self> {
         let address = stream.peer_addr()?;
-        let (reader, writer) = stream.into_split();
-        Ok(Self {
-            receiver: Receiver::new(reader),
-            writer: Some(writer),
-            head: head::Reader::default(),
-            fields: Fields::default(),
-            timer: None,
-            address,
-            open,
-        })
-    }
-
-    /// The server's end.
-    pub(in crate::proxy) fn address(&self) -> SocketAddr {
-        self.address
+        Ok(Self { stream, address, open })
     }
 
     /// Whether it can carry a request. A server that has closed it cannot take one, and bytes that nobody asked for would be taken for
     /// the response to the next request. Costs no system call as long as nothing has come.
     pub(in crate::proxy) fn is_fit(&self) -> bool {
-        self.writer.is_some() && self.receiver.is_silent()
+        let nothing = |error: io::Error| error.kind() == io::ErrorKind::WouldBlock;
+        self.stream.try_read(&mut [0]).is_err_and(nothing)
+    }
+}
+
+impl<S: AsyncRead + Unpin> Connection<S> {
+    /// What the server has sent behind the last head. What is taken has to be taken off the front.
+    pub(in crate::proxy) fn bytes(&mut self) -> &mut BytesMut {
+        self.workspace.buffer.bytes()
     }
 
-    /// Makes it ready to wait for another exchange: the memory that a large response took is given back. Returns whether it can carry
+    /// Receives some more of it; 0 at the end.
+    pub(super) fn poll_receive(&mut self, cx: &mut Context<'_>) -> Poll<io::Result<usize>> {
+        self.workspace.buffer.poll_receive(&mut self.socket.stream, cx)
+    }
+}
+
+impl Connection {
+    /// Begins an exchange.
+    pub(in crate::proxy) fn new(socket: Socket, workspace: Box<Workspace>) -> Self {
+        Self { socket, workspace }
+    }
+
+    /// The server's end.
+    pub(in crate::proxy) fn address(&self) -> SocketAddr {
+        self.socket.address
+    }
+
+    /// The request is sent: the memory of its head can be used again.
+    pub(in crate::proxy) fn keep_buffer(&mut self, upload: Upload) {
+        let request = upload.into_buffer();
+        if request.capacity() <= MAX_HEAD {
+            self.workspace.request = request;
+        }
+    }
+
+    /// Ends the exchange, and gives the memory back that a large response took. Returns its parts if the connection can carry another
     /// one; a server that has sent more than its response cannot be believed any more.
-    pub(in crate::proxy) fn rest(&mut self) -> bool {
-        self.receiver.rest(false);
-        self.receiver.bytes().is_empty() && self.writer.is_some()
+    pub(in crate::proxy) fn rest(mut self) -> Option<(Socket, Box<Workspace>)> {
+        self.workspace.buffer.rest(false);
+        self.bytes().is_empty().then_some((self.socket, self.workspace))
+    }
+
+    /// To read from and to write to it in different tasks.
+    pub(super) fn split(self) -> (Connection<OwnedReadHalf>, OwnedWriteHalf) {
+        let Socket { stream, address, open } = self.socket;
+        let (stream, writer) = stream.into_split();
+        (Connection { socket: Socket { stream, address, open }, workspace: self.workspace }, writer)
     }
 
     /// Sends a request and reads until the head of its final response, whose fields are in [`Self::fields`] then.
@@ -120,7 +175,7 @@ impl Connection {
         let result = poll_fn(|cx| {
             loop {
                 // A server may answer and close before it has read everything: what it said counts, so the error is kept for later.
-                let sending = self.poll_send(cx, upload);
+                let sending = upload.poll_send(cx, &mut self.socket.stream);
                 if let Poll::Ready(Err(SendError::Body(error))) = sending {
                     return Poll::Ready(Err(Cause::Body(error)));
                 }
@@ -142,41 +197,30 @@ impl Connection {
                 if head.status == StatusCode::CONTINUE {
                     upload.release();
                 }
-                interim(head.status, std::mem::take(&mut self.fields));
+                interim(head.status, std::mem::take(self.fields()));
             }
         });
         let head = result.await;
-        let read = head.and_then(|head| Ok((head, head::meaning(head, method, &self.fields)?)));
+        let read = head.and_then(|head| Ok((head, head::meaning(head, method, self.fields())?)));
         read.map_err(|cause| Failure { cause, answered })
-    }
-
-    /// The server's direction, behind the last head.
-    pub(in crate::proxy) fn receiver(&mut self) -> &mut Receiver {
-        &mut self.receiver
     }
 
     /// The header fields of the last head.
     pub(in crate::proxy) fn fields(&mut self) -> &mut Fields {
-        &mut self.fields
-    }
-
-    fn poll_send(&mut self, cx: &mut Context<'_>, upload: &mut Upload) -> Poll<Result<(), SendError>> {
-        match &mut self.writer {
-            Some(writer) => upload.poll_send(cx, writer),
-            None => Poll::Ready(Err(SendError::Io(io::ErrorKind::NotConnected.into()))),
-        }
+        &mut self.workspace.fields
     }
 
     fn poll_head(&mut self, cx: &mut Context<'_>, answered: &mut bool) -> Poll<Result<Head, Cause>> {
         loop {
-            let received = self.receiver.bytes();
+            let Workspace { buffer, head, fields, .. } = &mut *self.workspace;
+            let received = buffer.bytes();
             if !received.is_empty() {
                 *answered = true;
-                if let Some(head) = self.head.take(received, &mut self.fields)? {
+                if let Some(head) = head.take(received, fields)? {
                     return Poll::Ready(Ok(head));
                 }
             }
-            match ready!(self.receiver.poll_receive(cx)) {
+            match ready!(self.poll_receive(cx)) {
                 Ok(0) => return Poll::Ready(Err(Cause::Closed)),
                 Ok(_) => {}
                 Err(error) => return Poll::Ready(Err(Cause::Io(error))),
@@ -184,12 +228,12 @@ impl Connection {
         }
     }
 
-    /// Ready when the deadline has passed. The timer stays armed from one request to the next, and is set anew only when it goes off
+    /// Ready when the deadline has passed. The timer stays armed from one exchange to the next, and is set anew only when it goes off
     /// too early: arming it for every request costs some 600 instructions.
     fn poll_deadline(&mut self, cx: &mut Context<'_>, upload: &Upload, deadline: &mut Deadline) -> Poll<()> {
         loop {
             let at = tokio::time::Instant::from_std(deadline.at);
-            let timer = self.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(at)));
+            let timer = self.workspace.timer.get_or_insert_with(|| Box::pin(tokio::time::sleep_until(at)));
             if timer.deadline() > at {
                 timer.as_mut().reset(at);
             }
@@ -203,10 +247,11 @@ impl Connection {
     }
 
     /// The connection as a stream of bytes.
-    pub(in crate::proxy) fn into_tunnel(self) -> Option<Tunnelled> {
-        let (reader, received) = self.receiver.into_parts();
-        let stream = tokio::io::join(Cursor::new(received).chain(reader), self.writer?);
-        Some(Tunnelled { stream, _open: self.open })
+    pub(in crate::proxy) fn into_tunnel(self) -> Tunnelled {
+        let (reader, writer) = self.socket.stream.into_split();
+        let received = self.workspace.buffer.into_bytes();
+        let stream = tokio::io::join(Cursor::new(received).chain(reader), writer);
+        Tunnelled { stream, _open: self.socket.open }
     }
 }
 

@@ -47,7 +47,7 @@ pub enum HeadError {
 /// Where the fields of a head lie in the bytes of it.
 type Places = Vec<(HeaderName, Range<usize>)>;
 
-/// Reads heads. Kept by the connection.
+/// Reads heads. Kept from one exchange to the next.
 #[derive(Debug, Default)]
 pub struct Reader {
     /// Allocated once.

@@ -10,7 +10,7 @@ mod download;
 pub mod head;
 mod upload;
 
-pub(super) use connection::{Cause, Connection, Deadline, Failure, Tunnelled};
+pub(super) use connection::{Cause, Connection, Deadline, Failure, HEAD, Socket, Tunnelled, Workspace};
 pub(super) use download::{Download, Settle};
 pub(super) use head::{Head, Meaning};
 pub(super) use upload::Upload;

@@ -20,7 +20,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt, duplex};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::mpsc;
 
-use super::{Connection, Deadline, Download, Upload};
+use super::{Connection, Deadline, Download, Socket, Upload};
 use crate::body::{BodyError, RequestBody, TrailerFilter};
 use crate::clock;
 use crate::http1::Framing;
@@ -72,7 +72,7 @@ async fn by_us(method: &Method, bytes: Vec<u8>, size: usize) -> Option<(Seen, bo
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
     tokio::spawn(answer(listener.accept().await.unwrap().0, bytes, size));
-    let mut connection = Box::new(Connection::new(stream, None).unwrap());
+    let mut connection = Connection::new(Socket::new(stream, None).unwrap(), Box::default());
     let mut upload = Upload::new(REQUEST.to_vec(), Framing::Empty, RequestBody::empty(), false);
     let mut deadline = Deadline::new(clock::monotonic(), HOUR);
     let mut seen = Seen::default();
@@ -83,7 +83,7 @@ async fn by_us(method: &Method, bytes: Vec<u8>, size: usize) -> Option<(Seen, bo
     let settled = Arc::new(AtomicBool::new(false));
     let note = settled.clone();
     let settle =
-        Box::new(move |mut connection: Box<Connection>| note.store(connection.rest(), Ordering::Relaxed));
+        Box::new(move |connection: Connection| note.store(connection.rest().is_some(), Ordering::Relaxed));
     if seen.status != 101 {
         let body = Download::new(connection, meaning.length, upload, Some(settle), everything());
         whole(body, &mut seen).await?;

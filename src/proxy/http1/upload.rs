@@ -71,6 +71,11 @@ impl Upload {
         self.sender.rewind()
     }
 
+    /// The memory that the head was in.
+    pub(super) fn into_buffer(self) -> Vec<u8> {
+        self.sender.into_buffer()
+    }
+
     /// Sends as much as there is. Ready when all is sent.
     pub(in crate::proxy) fn poll_send<W: AsyncWrite + Unpin>(
         &mut self,

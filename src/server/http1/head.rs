@@ -54,13 +54,13 @@ impl HeadReader {
     /// understood.
     pub(super) fn take(&mut self, received: &mut BytesMut) -> Result<Option<Received>, Reject> {
         if self.end.may_be_in(received) {
-            let bytes = std::mem::take(received).freeze();
+            let bytes = received.split().freeze();
             if let Some((length, head)) = self.read(&bytes)? {
                 self.end = HeadEnd::default();
                 received.extend_from_slice(bytes.get(length..).unwrap_or_default());
                 return Ok(Some(head));
             }
-            *received = bytes.into();
+            received.extend_from_slice(&bytes);
         }
         self.end.is_behind(received.len());
         self.check_size(received.len())?;

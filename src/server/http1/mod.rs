@@ -1,7 +1,7 @@
 //! HTTP/1.1 with a client (RFC 9112): one request after the other, each in the connection's own task.
 //!
-//! A connection that waits has no buffer: its worker reads for it into one of its own, and what has come of a request is kept in as
-//! much memory as it needs. What can be read as a request is answered by the gateway, and so is what cannot.
+//! A connection that waits has no buffer: it gets one when it can be read, and what has come of a request is kept in as much memory as it
+//! needs. What can be read as a request is answered by the gateway, and so is what cannot.
 
 mod head;
 mod incoming;
@@ -31,7 +31,7 @@ use crate::http1::{Framing, Length, Receiver, SendError, Sender, Trailers};
 use crate::message::Response;
 use crate::reject::Reject;
 
-/// Bytes that a client may send ahead of the answer to its request before they are left in the socket.
+/// When a client has sent so many bytes ahead of the answer to its request, or some more by one read, the rest is left in the socket.
 const MAX_AHEAD: usize = 64 * 1024;
 
 /// Serves requests until the connection ends.
@@ -120,8 +120,7 @@ impl Client<'_> {
             } else if self.watch.command() == Command::Drain {
                 return Poll::Ready(Ok(None));
             }
-            incoming.receiver.rest(true);
-            let count = ready!(incoming.receiver.poll_receive_by(self.context.scratch(), cx))?;
+            let count = ready!(incoming.receiver.poll_receive_by(self.context.buffers(), cx))?;
             self.watch.has_read();
             if count == 0 {
                 return Poll::Ready(Ok(None));
@@ -254,7 +253,7 @@ impl Client<'_> {
         let mut incoming = self.incoming.lock();
         // As long as content comes, who reads it learns of the end.
         while incoming.is_left_alone() && incoming.receiver.bytes().len() < MAX_AHEAD {
-            match ready!(incoming.receiver.poll_receive_by(self.context.scratch(), cx)) {
+            match ready!(incoming.receiver.poll_receive_by(self.context.buffers(), cx)) {
                 Ok(0) => return Poll::Ready(io::ErrorKind::UnexpectedEof.into()),
                 Ok(_) => {}
                 Err(error) => return Poll::Ready(error),
@@ -286,7 +285,7 @@ impl Client<'_> {
             loop {
                 sends |= !incoming.receiver.bytes().is_empty();
                 incoming.receiver.bytes().clear();
-                match incoming.receiver.poll_receive_by(self.context.scratch(), cx) {
+                match incoming.receiver.poll_receive_by(self.context.buffers(), cx) {
                     Poll::Ready(Ok(count)) if count > 0 => {}
                     Poll::Pending if sends => return Poll::Pending,
                     // A client that has not been sending has nothing to lose.

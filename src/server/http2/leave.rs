@@ -62,7 +62,7 @@ impl Client<'_> {
         poll_fn(|cx| {
             loop {
                 self.receiver.bytes().clear();
-                match self.receiver.poll_receive_by(self.context.scratch(), cx) {
+                match self.receiver.poll_receive_by(self.context.buffers(), cx) {
                     Poll::Ready(Ok(count)) if count > 0 => sending = Sending::Yes,
                     Poll::Pending if sending == Sending::Yes => return Poll::Pending,
                     // A client that has not been sending has nothing to lose.

@@ -215,7 +215,7 @@ impl<'a> Client<'a> {
             }
             // A frame that is not whole is one of content, more often than not.
             let read = if self.receiver.bytes().is_empty() {
-                self.receiver.poll_receive_by(self.context.scratch(), cx)
+                self.receiver.poll_receive_by(self.context.buffers(), cx)
             } else {
                 self.receiver.poll_receive(cx)
             };
