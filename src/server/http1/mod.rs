@@ -77,6 +77,16 @@ enum Next {
     WebSocket(Switched),
 }
 
+/// What a client waits for while we watch whether it is still there.
+#[derive(Clone, Copy)]
+enum Wait {
+    /// That comes soon, so the connection keeps its buffer: if it leaves what a head has not filled, several heads share one, which is
+    /// free again when the last of them has gone, and each eighth request or so needs a new one.
+    Response,
+    /// That can take hours.
+    Stream,
+}
+
 /// Whether the client may be sending what nobody reads any more.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Sending {
@@ -148,7 +158,7 @@ impl Client<'_> {
                         cx.waker().wake_by_ref();
                         return Poll::Pending;
                     }
-                    self.poll_gone(cx).map(Err)
+                    self.poll_gone(cx, Wait::Response).map(Err)
                 }
             })
             .await?
@@ -219,7 +229,7 @@ impl Client<'_> {
         }
         if result.is_pending() && sender.awaits_body() {
             self.incoming.lock().tell_when_left(cx.waker());
-            return self.poll_gone(cx).map(|error| Err(SendError::Io(error)));
+            return self.poll_gone(cx, Wait::Stream).map(|error| Err(SendError::Io(error)));
         }
         result
     }
@@ -249,11 +259,15 @@ impl Client<'_> {
     }
 
     /// Ready when the client has gone away. Until then what it sends ahead is kept for later.
-    fn poll_gone(&mut self, cx: &mut TaskContext<'_>) -> Poll<io::Error> {
+    fn poll_gone(&mut self, cx: &mut TaskContext<'_>, wait: Wait) -> Poll<io::Error> {
         let mut incoming = self.incoming.lock();
         // As long as content comes, who reads it learns of the end.
         while incoming.is_left_alone() && incoming.receiver.bytes().len() < MAX_AHEAD {
-            match ready!(incoming.receiver.poll_receive_by(self.context.buffers(), cx)) {
+            let received = match wait {
+                Wait::Response => incoming.receiver.poll_receive(cx),
+                Wait::Stream => incoming.receiver.poll_receive_by(self.context.buffers(), cx),
+            };
+            match ready!(received) {
                 Ok(0) => return Poll::Ready(io::ErrorKind::UnexpectedEof.into()),
                 Ok(_) => {}
                 Err(error) => return Poll::Ready(error),
