@@ -30,7 +30,12 @@ use heads::head;
 use limits::limit;
 use records::record;
 use routes::route;
+use tikv_jemallocator::Jemalloc;
 use tokens::token;
+
+/// As in the binary that ships.
+#[global_allocator]
+static ALLOCATOR: Jemalloc = Jemalloc;
 
 main!(
     // Only the count is wanted, and the simulation of caches takes twice as long. What other threads do is in files of their own.

@@ -93,7 +93,6 @@ async fn serve(
     let found = snapshot.routes().find(inbound.host(), inbound.path(), inbound.method());
     exchange.note_route(&found);
     let permit = {
-        // A block, or the limits would stay in the future to its end, and make it too large for the allocator's cache: 200 instructions.
         let limits = RequestLimits::of(snapshot, &found, exchange.started());
         if let Some(limits) = &limits {
             limits.count_address(&inbound, exchange.limits())?;

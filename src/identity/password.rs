@@ -188,14 +188,13 @@ const COMMON_PASSWORDS: &str = include_str!("common_passwords.txt");
 
 /// The memory that argon2 works in, used again from one hash to the next.
 ///
-/// Its capacity is above 32 MiB even if less is used, since the allocator of glibc maps only such blocks without fail and gives
-/// them back when they are freed. With a block of the usual 19 MiB for each hash its heaps fragment: 350 MB were resident after a
-/// flood of logins, now it is what the permits need. Pages that are never touched cost nothing.
+/// Its capacity is 8 MiB even if less is used: from this size on jemalloc gives a block back to the system when it is freed. Pages that
+/// are never touched cost nothing.
 #[derive(Debug, Default)]
 pub struct Workspace(Vec<Block>);
 
 /// See [`Workspace`].
-const ALWAYS_MAPPED: usize = 33 * 1024 * 1024 / Block::SIZE;
+const ALWAYS_GIVEN_BACK: usize = 8 * 1024 * 1024 / Block::SIZE;
 
 impl Workspace {
     /// Hashes a password with argon2id and a fresh salt.
@@ -253,7 +252,7 @@ impl Workspace {
     /// As many blocks as argon2 works in.
     fn blocks(&mut self, argon2: &Argon2<'_>) -> &mut [Block] {
         let blocks = argon2.params().block_count();
-        self.0.reserve_exact(blocks.max(ALWAYS_MAPPED).saturating_sub(self.0.len()));
+        self.0.reserve_exact(blocks.max(ALWAYS_GIVEN_BACK).saturating_sub(self.0.len()));
         self.0.resize(blocks, Block::default());
         &mut self.0
     }

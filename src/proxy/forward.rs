@@ -55,53 +55,46 @@ pub struct Forwarded {
 ///
 /// # Errors
 /// [`Reject`] with status 400, 408, 413, 502, 503, 504 or 508.
-#[expect(
-    clippy::manual_async_fn,
-    reason = "in an async fn the arguments have two places, 96 bytes too many for the allocator's cache"
-)]
-pub fn forward(
+pub async fn forward(
     permit: Permit<'_>,
     inbound: &Inbound,
     body: RequestBody,
     way: Way<'_>,
-) -> impl Future<Output = Result<Forwarded, Reject>> + Send {
-    async move {
-        let meter = body.meter();
-        let mut workspace = way.upstream.workspace();
-        let head = workspace.take_head();
-        let Sketch { head, framing, expects, switch } =
-            sketch(head, &permit, inbound, &body, way.policy, way.ids.random())?;
-        let mut upload = Upload::new(head, framing, body, expects);
-        let mut interim = |status: StatusCode, fields: Fields| {
-            if let Some(interim) = way.interim {
-                interim.push(status, way.policy.incoming(fields));
-            }
-        };
-        let mut replayed = false;
-        loop {
-            let Picked { server, socket, reused } = pick(way.upstream, way.now).await?;
-            let mut connection = Connection::new(socket, workspace);
-            // Connecting has a limit of its own. It must not take the server's time to answer.
-            let start = if reused { way.now } else { clock::monotonic() };
-            let mut deadline = Deadline::new(start, way.upstream.settings().response_timeout);
-            let failure =
-                match connection.exchange(inbound.method(), &mut upload, &mut deadline, &mut interim).await {
-                    Ok(head) => return answer(head, connection, server, upload, switch, way),
-                    Err(failure) => failure,
-                };
-            // A server may close an idle connection at the moment in which it is used again: the request is sent once more, if nothing
-            // of it went out, or if it changes nothing more the second time and has no body (RFC 9110 §9.2.2). A server that closes
-            // even new ones is given up.
-            let is_stale =
-                reused && !failure.answered && matches!(failure.cause, Cause::Closed | Cause::Io(_));
-            let untouched = upload.is_untouched();
-            let again = is_stale && (untouched || !replayed && inbound.method().is_idempotent());
-            if !again || !upload.rewind() {
-                return Err(blame(failure, connection.address(), meter.as_deref(), way.upstream));
-            }
-            replayed |= !untouched;
-            workspace = way.upstream.workspace();
+) -> Result<Forwarded, Reject> {
+    let meter = body.meter();
+    let mut workspace = way.upstream.workspace();
+    let head = workspace.take_head();
+    let Sketch { head, framing, expects, switch } =
+        sketch(head, &permit, inbound, &body, way.policy, way.ids.random())?;
+    let mut upload = Upload::new(head, framing, body, expects);
+    let mut interim = |status: StatusCode, fields: Fields| {
+        if let Some(interim) = way.interim {
+            interim.push(status, way.policy.incoming(fields));
         }
+    };
+    let mut replayed = false;
+    loop {
+        let Picked { server, socket, reused } = pick(way.upstream, way.now).await?;
+        let mut connection = Connection::new(socket, workspace);
+        // Connecting has a limit of its own. It must not take the server's time to answer.
+        let start = if reused { way.now } else { clock::monotonic() };
+        let mut deadline = Deadline::new(start, way.upstream.settings().response_timeout);
+        let failure =
+            match connection.exchange(inbound.method(), &mut upload, &mut deadline, &mut interim).await {
+                Ok(head) => return answer(head, connection, server, upload, switch, way),
+                Err(failure) => failure,
+            };
+        // A server may close an idle connection at the moment in which it is used again: the request is sent once more, if nothing
+        // of it went out, or if it changes nothing more the second time and has no body (RFC 9110 §9.2.2). A server that closes
+        // even new ones is given up.
+        let is_stale = reused && !failure.answered && matches!(failure.cause, Cause::Closed | Cause::Io(_));
+        let untouched = upload.is_untouched();
+        let again = is_stale && (untouched || !replayed && inbound.method().is_idempotent());
+        if !again || !upload.rewind() {
+            return Err(blame(failure, connection.address(), meter.as_deref(), way.upstream));
+        }
+        replayed |= !untouched;
+        workspace = way.upstream.workspace();
     }
 }
 

@@ -47,7 +47,6 @@ pub(super) async fn serve(
         outlet: Outlet::new(writer, watch),
         heads: HeadReader::new(&context.worker().view().snapshot.config.server),
         interim: Vec::new(),
-        has_waited: false,
         connection,
         watch,
         context,
@@ -62,9 +61,6 @@ struct Client<'a> {
     heads: HeadReader,
     /// What is left to write of interim responses.
     interim: Vec<u8>,
-    /// Whether the request at hand has made us wait. It stands here since the exchange's future would become too large for the
-    /// allocator's cache: 160 instructions.
-    has_waited: bool,
     connection: &'a Arc<Connection>,
     watch: &'a Watch,
     context: &'a Context,
@@ -147,12 +143,12 @@ impl Client<'_> {
         let body = length.map(|length| self.content(length, expects));
         let response = {
             let mut handling = pin!(gateway::handle(self.context.worker(), self.connection, head, body));
-            self.has_waited = false;
+            let mut has_waited = false;
             poll_fn(|cx| match handling.as_mut().poll(cx) {
                 Poll::Ready(response) => Poll::Ready(Ok(response)),
                 Poll::Pending => {
                     ready!(self.poll_interim(cx))?;
-                    if !std::mem::replace(&mut self.has_waited, true) {
+                    if !std::mem::replace(&mut has_waited, true) {
                         // A request that is forwarded lets the others go first, and comes back at once. Until then there is
                         // nothing new to see of the client: 300 instructions of 28,000.
                         cx.waker().wake_by_ref();
