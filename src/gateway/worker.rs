@@ -15,7 +15,7 @@ use crate::id::{NoRandomness, fill_random};
 use crate::inbound::IdSource;
 use crate::observe::AccessSink;
 use crate::observe::metrics::{Recorder, Seat, WorkerCounters};
-use crate::proxy::{Upstream, UpstreamSet};
+use crate::proxy::{Round, Upstream, UpstreamSet};
 use crate::reject::{Prepared, Reject};
 use crate::token::{self, Revocations};
 
@@ -25,6 +25,7 @@ pub struct Worker {
     shared: Arc<Shared>,
     view: Mutex<Current>,
     servers: Mutex<UpstreamSet>,
+    round: Mutex<Round>,
     tokens: TokenCache,
     streams: Arc<Streams>,
     ids: IdSource,
@@ -122,7 +123,7 @@ impl Worker {
         let view = Mutex::new(Current { newest: Cache::new(Newest(shared.clone())), view });
         let ids = IdSource::new(u64::from_le_bytes(seed));
         let (servers, streams) = (Mutex::new(servers), Arc::default());
-        Ok(Self { shared, view, servers, tokens, streams, ids, access, seat })
+        Ok(Self { shared, view, servers, round: Mutex::default(), tokens, streams, ids, access, seat })
     }
 
     /// The newest snapshot.
@@ -160,13 +161,13 @@ impl Worker {
     }
 
     /// Closes upstream connections that have been idle for too long, frees memory that requests have left, and returns whether there
-    /// is more of either. The worker's thread calls it every now and then.
-    pub fn close_idle(&self, now: Instant) -> bool {
+    /// is more of either. The worker's thread calls it every now and then, and says whether there are clients.
+    pub fn close_idle(&self, now: Instant, clients: bool) -> bool {
         let view = self.view();
         let memory = self.servers.lock().unwrap_or_else(PoisonError::into_inner).trim();
-        // Each of them is asked.
-        let idle = view.upstreams.iter().filter(|upstream| upstream.close_idle(now)).count();
-        memory || idle > 0
+        let mut round = self.round.lock().unwrap_or_else(PoisonError::into_inner);
+        // Both are done.
+        round.go_on(&view.upstreams, now, clients) | memory
     }
 
     /// Ends the responses that go on though the token that let them in was revoked. The worker's thread calls it when that was

@@ -45,12 +45,40 @@ impl Upstream {
     pub(super) fn is_set(&self) -> bool {
         self.servers.len() > 1
     }
+}
 
-    /// Closes the connections that have been idle for longer than `idle_timeout`, and returns whether others are.
-    pub fn close_idle(&self, now: Instant) -> bool {
-        let limit = self.settings.idle_timeout;
-        // Each of them is asked.
-        self.servers.iter().filter(|server| server.close_idle(now, limit)).count() > 0
+/// Servers that [`Round::go_on`] looks at in one go. Each of thousands takes 0.16 µs, and meanwhile no request gets on.
+const LOOKS: usize = 1000;
+
+/// A round over all servers that closes what has been idle for too long, some of them at a time.
+#[derive(Debug, Default)]
+pub struct Round {
+    /// The next one.
+    upstream: usize,
+    server: usize,
+    /// Whether there is something for the next round.
+    found: bool,
+}
+
+impl Round {
+    /// Closes the connections to the next servers that have been idle for longer than their `idle_timeout`, or were closed by the
+    /// server. Returns whether there is more to do, now or later: `false` after a whole round that has found nothing, and in which
+    /// nobody has been `busy` with leaving connections behind it.
+    pub fn go_on(&mut self, upstreams: &[Arc<Upstream>], now: Instant, busy: bool) -> bool {
+        self.found |= busy;
+        let mut looks = 0;
+        while let Some(upstream) = upstreams.get(self.upstream) {
+            while let Some(server) = upstream.servers.get(self.server) {
+                if looks == LOOKS {
+                    return true;
+                }
+                looks += 1;
+                self.server += 1;
+                self.found |= server.close_idle(now, upstream.settings.idle_timeout);
+            }
+            (self.upstream, self.server) = (self.upstream + 1, 0);
+        }
+        std::mem::take(self).found
     }
 }
 
@@ -102,13 +130,18 @@ impl UpstreamSet {
 
 #[cfg(test)]
 mod tests {
-    use super::super::server::COOL_DOWN;
-    use super::UpstreamSet;
+    use std::time::Duration;
+
+    use tokio::net::{TcpListener, TcpStream};
+
+    use super::super::http1::{Connection, Socket, Workspace};
+    use super::super::server::{COOL_DOWN, Server};
+    use super::{LOOKS, Round, UpstreamSet};
     use crate::clock;
     use crate::config;
 
     fn settings(servers: &[&str]) -> config::Upstream {
-        let second = std::time::Duration::from_secs(1);
+        let second = Duration::from_secs(1);
         config::Upstream {
             name: "u".parse().unwrap(),
             servers: servers.iter().map(|server| server.parse().unwrap()).collect(),
@@ -137,6 +170,42 @@ mod tests {
         let upstream = UpstreamSet::default().build(&[settings(&["a"])], |_| None).remove(0);
         upstream.servers[0].rest(now);
         assert_eq!(&*upstream.candidates(now).next().unwrap().authority, "a:80");
+    }
+
+    /// Leaves a connection to the server behind, idle since now. Returns its other end.
+    async fn leave(server: &Server) -> TcpStream {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
+        let socket = Socket::new(stream, None).unwrap();
+        server.give_back(Connection::new(socket, Box::<Workspace>::default()), clock::monotonic());
+        listener.accept().await.unwrap().0
+    }
+
+    #[tokio::test]
+    async fn a_round_over_many_servers_is_made_in_parts() {
+        let servers: Vec<String> = (0..2 * LOOKS + 1).map(|index| format!("s{index}:1")).collect();
+        let servers: Vec<&str> = servers.iter().map(String::as_str).collect();
+        let upstreams = UpstreamSet::default().build(&[settings(&["a:1"]), settings(&servers)], |_| None);
+        let (mut round, now) = (Round::default(), clock::monotonic());
+        let mut whole = |busy: bool, now| {
+            let parts = [busy, false, false].map(|busy| round.go_on(&upstreams, now, busy));
+            assert_eq!(parts[..2], [true, true], "there are more servers");
+            parts[2]
+        };
+        assert!(!whole(false, now), "nothing is idle");
+        assert!(whole(true, now), "somebody may leave a connection to a server that is behind us");
+        let _peer = leave(&upstreams[1].servers[2 * LOOKS]).await;
+        assert!(whole(false, now), "it stays");
+        assert!(!whole(false, now + 2 * upstreams[1].settings().idle_timeout), "it is closed");
+    }
+
+    #[tokio::test]
+    async fn a_connection_that_was_idle_for_too_long_is_not_used_if_it_is_still_there() {
+        let upstream = UpstreamSet::default().build(&[settings(&["a:1"])], |_| None).remove(0);
+        let (server, limit) = (&upstream.servers[0], upstream.settings().idle_timeout);
+        let _peers = (leave(server).await, leave(server).await);
+        assert!(server.take(clock::monotonic(), limit).is_some());
+        assert!(server.take(clock::monotonic() + limit, limit).is_none());
     }
 
     #[test]

@@ -11,7 +11,7 @@ mod pick;
 mod server;
 mod upgrade;
 
-pub use balance::{Upstream, UpstreamSet};
+pub use balance::{Round, Upstream, UpstreamSet};
 pub use forward::{Forwarded, Way, forward, preview};
 pub use headers::{HeaderPolicy, is_for_this_hop};
 pub use http1::head;

@@ -20,21 +20,22 @@ pub(super) struct Picked {
 
 /// A connection to the server whose turn it is, or to the next one that takes connections.
 pub(super) async fn pick(upstream: &Upstream, now: Instant) -> Result<Picked, Reject> {
+    let settings = upstream.settings();
     let mut last = None;
     for server in upstream.candidates(now) {
-        if let Some(socket) = server.take() {
+        if let Some(socket) = server.take(now, settings.idle_timeout) {
             server.note_pick();
             return Ok(Picked { server: server.clone(), socket, reused: true });
         }
         // In a box: most requests find a connection, and have no room for this.
-        match Box::pin(connect(server, upstream.settings().connect_timeout)).await {
+        match Box::pin(connect(server, settings.connect_timeout)).await {
             Ok(socket) => {
                 server.note_pick();
                 return Ok(Picked { server: server.clone(), socket, reused: false });
             }
             Err(error) => {
                 server.rest(clock::monotonic());
-                tracing::warn!(upstream = %upstream.settings().name, server = %server.authority, error = %error, "cannot connect");
+                tracing::warn!(upstream = %settings.name, server = %server.authority, error = %error, "cannot connect");
                 last = Some((server.authority.to_string(), error));
             }
         }

@@ -42,12 +42,12 @@ impl Server {
         }
     }
 
-    /// An idle connection that is fit for a request.
-    pub(super) fn take(&self) -> Option<Socket> {
+    /// An idle connection that is fit for a request, and has not been idle for longer than `limit`.
+    pub(super) fn take(&self, now: Instant, limit: Duration) -> Option<Socket> {
         let mut idle = self.idle();
-        while let Some((socket, _)) = idle.pop() {
+        while let Some((socket, since)) = idle.pop() {
             self.note(&idle);
-            if socket.is_fit() {
+            if is_fresh(since, now, limit) && socket.is_fit() {
                 return Some(socket);
             }
         }
@@ -73,10 +73,9 @@ impl Server {
 
     /// Closes what has been idle for longer than `limit`, or was closed by the server, and returns whether anything is left.
     pub(super) fn close_idle(&self, now: Instant, limit: Duration) -> bool {
-        let fresh = |since: &Instant| now.saturating_duration_since(*since) < limit;
         let mut idle = self.idle();
         let before = idle.len();
-        idle.retain(|(socket, since)| fresh(since) && socket.is_fit());
+        idle.retain(|(socket, since)| is_fresh(*since, now, limit) && socket.is_fit());
         if idle.len() != before {
             self.note(&idle);
         }
@@ -111,4 +110,8 @@ impl Server {
     fn idle(&self) -> MutexGuard<'_, Vec<(Socket, Instant)>> {
         self.idle.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn is_fresh(since: Instant, now: Instant, limit: Duration) -> bool {
+    now.saturating_duration_since(since) < limit
 }

@@ -243,7 +243,7 @@ fn look(context: &Context) -> bool {
     let now = clock::monotonic();
     let clients = context.registry.look(now, context.patience());
     context.worker.end_expired(clock::now());
-    let upstreams = context.worker.close_idle(now);
+    let upstreams = context.worker.close_idle(now, clients);
     let buffers = context.buffers.trim();
     clients || upstreams || buffers
 }
