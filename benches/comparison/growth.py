@@ -4,6 +4,7 @@ from functools import partial
 from .fleet import Subject
 from .gateway import route, started, upstream
 from .load import CONNECTIONS, Request, wrk
+from .peers import Haproxy
 from .table import interleave, show
 
 MANY = 10_000
@@ -47,6 +48,15 @@ TITLES = {
 }
 
 
+#: Header fields may cost, and HAProxy what it likes.
+LIMITED = {title for name, title in TITLES.items() if name != "headers"}
+#: Where HAProxy has much of the same.
+PEER = {
+    "servers": lambda port: {"servers": [address.removeprefix("http://") for address in addresses(MANY, port)]},
+    "workers": lambda port: {"threads": 2},
+}
+
+
 def settings(workspace, name):
     """What makes the gateway of a variant."""
     port = workspace.backend_port
@@ -81,6 +91,21 @@ def growth(fleet, results, options):
         load = partial(wrk, connections=2 * CONNECTIONS) if name == "workers" else wrk
         compare(results, base_subject, Subject(title, variant, headers(variant.token, 10)), options, load)
         variant.stop()
+        if name in PEER and not options.instructions:
+            peer_growth(fleet, results, options, name, load)
+    base.stop()
+
+
+def peer_growth(fleet, results, options, name, load):
+    """The same for HAProxy, where it is the machine that sets a price: what falls out of its caches, and two threads on one core."""
+    def start(**own):
+        haproxy = Haproxy(fleet.workspace, fleet.peer_tokens("HS256"), fleet.peer_tokens("ES256"), **own).start()
+        return haproxy, Subject("haproxy" if not own else f"haproxy, {TITLES[name]}", haproxy, headers(None, 10))
+
+    base, base_subject = start()
+    variant, subject = start(**PEER[name](fleet.workspace.backend_port))
+    compare(results, base_subject, subject, options, load)
+    variant.stop()
     base.stop()
 
 
@@ -94,7 +119,7 @@ def headers(token, count):
 def compare(results, base, other, options, load=wrk):
     if options.instructions:
         runs = interleave(results, "growth", [base, other], lambda subject: subject.count(), 1)
-        return show(f"growth: {other.name}", runs, "cpu", "instr.", "base", [("requests", "requests", "{:.0f}")], {})
+        return show(f"growth: {other.name}", runs, "cpu", "instr.", base.name, [("requests", "requests", "{:.0f}")], {})
     def measure(subject, seconds):
         return subject.measure(seconds, load if subject is other else wrk)
 
@@ -103,5 +128,5 @@ def compare(results, base, other, options, load=wrk):
     runs = interleave(results, "growth", [base, other], lambda subject: measure(subject, options.secs), options.reps)
     more = [("kernel us", "kernel", "{:.2f}"), ("switches", "switches", "{:.3f}"), ("req/s", "rate", "{:.0f}"),
             ("PSS MiB", "memory", "{:.1f}"), ("p99 us", "p99", "{:.0f}")]
-    limit = {} if other.name == TITLES["headers"] else {other.name: LIMIT}
-    show(f"growth: {other.name}", runs, "cpu", "CPU us", "base", more, limit)
+    limit = {other.name: LIMIT} if other.name in LIMITED else {}
+    show(f"growth: {other.name}", runs, "cpu", "CPU us", base.name, more, limit)

@@ -6,8 +6,10 @@ from .workspace import find
 
 HAPROXY = """
 global
-    nbthread 1
+    nbthread {threads}
     maxconn {connections}
+    tune.pool-low-fd-ratio 90
+    tune.pool-high-fd-ratio 95
     tune.bufsize 16384
 defaults
     mode http
@@ -37,7 +39,7 @@ backend checked
     http-request set-header X-Role %[var(txn.role)]
     server backend 127.0.0.1:{backend}
 backend plain
-    server backend 127.0.0.1:{backend}
+{servers}
 """
 
 HAPROXY_LOGIN = """
@@ -92,8 +94,8 @@ class Peer:
 class Haproxy(Peer):
     """Ports: `plain` and `h2` forward; `hs256`, `h2_hs256` and `es256` check a token first."""
 
-    def __init__(self, workspace, hs256, es256):
-        """`hs256` and `es256` are directories of `Workspace.peer_tokens`."""
+    def __init__(self, workspace, hs256, es256, threads=1, servers=None):
+        """`hs256` and `es256` are directories of `Workspace.peer_tokens`. `servers`, `host:port` each, take turns behind `plain`."""
         super().__init__(workspace, "haproxy")
         self.ports = {kind: free_port() for kind in ("plain", "h2", "hs256", "h2_hs256", "es256")}
         with open(os.path.join(hs256, "key")) as file:
@@ -101,7 +103,10 @@ class Haproxy(Peer):
         logins = [("hs256", "HS256", secret, ""), ("h2_hs256", "HS256", secret, " proto h2"), ("es256", "ES256", es256 + "/key", "")]
         login = "".join(HAPROXY_LOGIN.format(name=kind, port=self.ports[kind], algorithm=algorithm, key=key, protocol=protocol)
                         for kind, algorithm, key, protocol in logins)
-        text = HAPROXY.format(login=login, connections=CONNECTIONS, backend=workspace.backend_port, **self.ports)
+        servers = servers or [f"127.0.0.1:{workspace.backend_port}"]
+        lines = "\n".join(f"    server backend{index} {server} pool-purge-delay 300s" for index, server in enumerate(servers))
+        text = HAPROXY.format(login=login, connections=CONNECTIONS, backend=workspace.backend_port, threads=threads, servers=lines,
+                              **self.ports)
         self.command = [find("haproxy"), "-db", "-f", self.written("haproxy.cfg", text)]
 
 

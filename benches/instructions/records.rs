@@ -31,6 +31,7 @@ fn refuse((prepared, reject): (Prepared, Reject)) -> (Response<ResponseBody>, Pr
     (response, prepared)
 }
 
+/// The first text of a size makes the allocator get a whole slab for it.
 fn buffer() -> Vec<u8> {
     let mut out = Vec::with_capacity(4096);
     write(&mut out);

@@ -92,22 +92,19 @@ async fn serve(
 
     let found = snapshot.routes().find(inbound.host(), inbound.path(), inbound.method());
     exchange.note_route(&found);
-    let permit = {
-        let limits = RequestLimits::of(snapshot, &found, exchange.started());
-        if let Some(limits) = &limits {
-            limits.count_address(&inbound, exchange.limits())?;
-        }
-        let permit = auth::authorize(found, inbound.path(), || {
-            exchange.note_authentication();
-            let caller = worker.authenticator(view).authenticate(inbound.headers(), arrival.time)?;
-            exchange.note_caller(&caller);
-            Ok(caller)
-        })?;
-        if let Some(limits) = &limits {
-            limits.count_permit(&permit, exchange.limits())?;
-        }
-        permit
-    };
+    let limits = RequestLimits::of(snapshot, &found, exchange.started());
+    if let Some(limits) = &limits {
+        limits.count_address(&inbound, exchange.limits())?;
+    }
+    let permit = auth::authorize(found, inbound.path(), || {
+        exchange.note_authentication();
+        let caller = worker.authenticator(view).authenticate(inbound.headers(), arrival.time)?;
+        exchange.note_caller(&caller);
+        Ok(caller)
+    })?;
+    if let Some(limits) = &limits {
+        limits.count_permit(&permit, exchange.limits())?;
+    }
 
     let body = admit_body(body, permit.route().max_body, snapshot)?;
     exchange.note_body(&body);

@@ -25,7 +25,6 @@ pub struct Worker {
     shared: Arc<Shared>,
     view: Mutex<Current>,
     servers: Mutex<UpstreamSet>,
-    round: Mutex<Round>,
     tokens: TokenCache,
     streams: Arc<Streams>,
     ids: IdSource,
@@ -61,6 +60,8 @@ pub struct View {
     /// Responses to those who may not pass.
     refusals: Prepared,
     upstreams: Vec<Arc<Upstream>>,
+    /// Over the upstreams.
+    round: Mutex<Round>,
     recorder: Option<Recorder>,
     access: Option<Arc<AccessSink>>,
 }
@@ -77,7 +78,7 @@ impl View {
         let meter = |server: &str| recorder.as_ref()?.server(server);
         let upstreams = kept.unwrap_or_else(|| servers.build(&snapshot.config.upstreams, meter));
         let refusals = Prepared::new(&snapshot.config.token.resource_metadata());
-        Self { snapshot, refusals, upstreams, recorder, access }
+        Self { snapshot, refusals, upstreams, round: Mutex::default(), recorder, access }
     }
 
     /// Responses to those who may not pass. Copies of them share their header fields, and so a count that is the worker's own.
@@ -123,7 +124,7 @@ impl Worker {
         let view = Mutex::new(Current { newest: Cache::new(Newest(shared.clone())), view });
         let ids = IdSource::new(u64::from_le_bytes(seed));
         let (servers, streams) = (Mutex::new(servers), Arc::default());
-        Ok(Self { shared, view, servers, round: Mutex::default(), tokens, streams, ids, access, seat })
+        Ok(Self { shared, view, servers, tokens, streams, ids, access, seat })
     }
 
     /// The newest snapshot.
@@ -160,12 +161,12 @@ impl Worker {
         View::new(snapshot, &mut servers, kept, self.seat.as_ref(), self.access.clone())
     }
 
-    /// Closes upstream connections that have been idle for too long, frees memory that requests have left, and returns whether there
-    /// is more of either. The worker's thread calls it every now and then, and says whether there are clients.
+    /// Closes some of the upstream connections that have been idle for too long, frees memory that requests have left, and returns
+    /// whether there is more of either. The worker's thread calls it every now and then, and says whether there are clients.
     pub fn close_idle(&self, now: Instant, clients: bool) -> bool {
         let view = self.view();
         let memory = self.servers.lock().unwrap_or_else(PoisonError::into_inner).trim();
-        let mut round = self.round.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut round = view.round.lock().unwrap_or_else(PoisonError::into_inner);
         // Both are done.
         round.go_on(&view.upstreams, now, clients) | memory
     }

@@ -188,8 +188,8 @@ const COMMON_PASSWORDS: &str = include_str!("common_passwords.txt");
 
 /// The memory that argon2 works in, used again from one hash to the next.
 ///
-/// Its capacity is 8 MiB even if less is used: from this size on jemalloc gives a block back to the system when it is freed. Pages that
-/// are never touched cost nothing.
+/// Its capacity is at least 8 MiB even if less is used: from this size on jemalloc, the allocator of `main`, gives a block back to the
+/// system when it is freed. Pages that are never touched cost nothing.
 #[derive(Debug, Default)]
 pub struct Workspace(Vec<Block>);
 

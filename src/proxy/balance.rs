@@ -50,13 +50,12 @@ impl Upstream {
 /// Servers that [`Round::go_on`] looks at in one go. Each of thousands takes 0.16 µs, and meanwhile no request gets on.
 const LOOKS: usize = 1000;
 
-/// A round over all servers that closes what has been idle for too long, some of them at a time.
+/// A round over all servers of some upstreams that closes what has been idle for too long, some servers at a time.
 #[derive(Debug, Default)]
 pub struct Round {
-    /// The next one.
-    upstream: usize,
-    server: usize,
-    /// Whether there is something for the next round.
+    /// Servers that it has looked at.
+    looks: usize,
+    /// Whether there is, or may be, something for the next round.
     found: bool,
 }
 
@@ -66,19 +65,15 @@ impl Round {
     /// nobody has been `busy` with leaving connections behind it.
     pub fn go_on(&mut self, upstreams: &[Arc<Upstream>], now: Instant, busy: bool) -> bool {
         self.found |= busy;
-        let mut looks = 0;
-        while let Some(upstream) = upstreams.get(self.upstream) {
-            while let Some(server) = upstream.servers.get(self.server) {
-                if looks == LOOKS {
-                    return true;
-                }
-                looks += 1;
-                self.server += 1;
-                self.found |= server.close_idle(now, upstream.settings.idle_timeout);
-            }
-            (self.upstream, self.server) = (self.upstream + 1, 0);
+        let before = self.looks;
+        let all = upstreams
+            .iter()
+            .flat_map(|upstream| upstream.servers.iter().map(move |server| (upstream, server)));
+        for (upstream, server) in all.skip(before).take(LOOKS) {
+            self.looks += 1;
+            self.found |= server.close_idle(now, upstream.settings.idle_timeout);
         }
-        std::mem::take(self).found
+        self.looks == before + LOOKS || std::mem::take(self).found
     }
 }
 
@@ -130,8 +125,9 @@ impl UpstreamSet {
 
 #[cfg(test)]
 mod tests {
-    use std::time::Duration;
+    use std::time::{Duration, Instant};
 
+    use tokio::io::AsyncReadExt;
     use tokio::net::{TcpListener, TcpStream};
 
     use super::super::http1::{Connection, Socket, Workspace};
@@ -172,12 +168,12 @@ mod tests {
         assert_eq!(&*upstream.candidates(now).next().unwrap().authority, "a:80");
     }
 
-    /// Leaves a connection to the server behind, idle since now. Returns its other end.
-    async fn leave(server: &Server) -> TcpStream {
+    /// Leaves an idle connection to the server behind. Returns its other end.
+    async fn leave(server: &Server, now: Instant) -> TcpStream {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let stream = TcpStream::connect(listener.local_addr().unwrap()).await.unwrap();
         let socket = Socket::new(stream, None).unwrap();
-        server.give_back(Connection::new(socket, Box::<Workspace>::default()), clock::monotonic());
+        server.give_back(Connection::new(socket, Box::<Workspace>::default()), now);
         listener.accept().await.unwrap().0
     }
 
@@ -194,18 +190,20 @@ mod tests {
         };
         assert!(!whole(false, now), "nothing is idle");
         assert!(whole(true, now), "somebody may leave a connection to a server that is behind us");
-        let _peer = leave(&upstreams[1].servers[2 * LOOKS]).await;
+        let mut peer = leave(&upstreams[1].servers[2 * LOOKS], now).await;
         assert!(whole(false, now), "it stays");
-        assert!(!whole(false, now + 2 * upstreams[1].settings().idle_timeout), "it is closed");
+        assert!(!whole(false, now + upstreams[1].settings().idle_timeout), "nothing is left");
+        assert_eq!(peer.read(&mut [0]).await.unwrap(), 0, "it is closed");
     }
 
     #[tokio::test]
     async fn a_connection_that_was_idle_for_too_long_is_not_used_if_it_is_still_there() {
         let upstream = UpstreamSet::default().build(&[settings(&["a:1"])], |_| None).remove(0);
         let (server, limit) = (&upstream.servers[0], upstream.settings().idle_timeout);
-        let _peers = (leave(server).await, leave(server).await);
-        assert!(server.take(clock::monotonic(), limit).is_some());
-        assert!(server.take(clock::monotonic() + limit, limit).is_none());
+        let now = clock::monotonic();
+        let _peers = (leave(server, now).await, leave(server, now).await);
+        assert!(server.take(now, limit).is_some());
+        assert!(server.take(now + limit, limit).is_none());
     }
 
     #[test]
