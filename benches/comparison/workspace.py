@@ -11,8 +11,8 @@ from .processes import LOAD_CORES, Failed, Process, free_port, run
 
 ROOT = os.path.dirname(os.path.dirname(HERE))
 #: Debian's packages.
-TOOLS = {"haproxy": "haproxy", "nginx": "nginx", "wrk": "wrk", "h2load": "nghttp2-client", "cc": "gcc libc6-dev", "make": "make", "curl": "curl",
-         "cargo": "cargo, or https://rustup.rs"}
+TOOLS = {"haproxy": "haproxy", "nginx": "nginx", "wrk": "wrk", "h2load": "nghttp2-client", "cc": "gcc libc6-dev", "make": "make",
+         "curl": "curl", "cargo": "cargo, or https://rustup.rs"}
 #: Revocations in a prepared store are forgotten by the gateway after seven days, and tokens expire.
 FRESH_SECONDS = 5 * 86_400
 
