@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use super::{assert_serves, get, post};
-use crate::harness::{Fate, Frame, Gateway, ROUTES, RawHttp2, Setup, code, fields, flag, kind, setting};
+use crate::harness::{
+    Fate, Frame, Gateway, ROUTES, RawHttp2, Recorded, Setup, code, fields, flag, kind, setting,
+};
 
 /// Far more than a gateway has reason to keep of one client, and far less than the floods.
 const BOUND: u64 = 8 << 20;
@@ -163,7 +165,7 @@ fn cve_2019_9513_priority_flood() {
 }
 
 #[test]
-fn cve_2019_9518_floods_of_empty_frames() {
+fn cve_2019_9518_rustsec_2026_0258_floods_of_empty_frames() {
     assert_bounded(&Frame::data(1, ""), true);
     assert_bounded(&Frame::new(kind::DATA, flag::PADDED, 1, [0]), true);
     assert_bounded(&Frame::new(0x42, 0, 0, ""), false);
@@ -194,6 +196,33 @@ fn hpack_bomb() {
     assert_eq!(gateway.backend.count(), 0);
     assert_serves(&mut client, 7);
     assert_unharmed(&gateway, before);
+}
+
+/// Nearly as many fields as a request may have, a byte for each, in as many streams as there may be, and windows that keep all of them
+/// open. A field that says nothing costs what its place in a list takes.
+#[test]
+fn cve_2026_49975_small_fields_that_a_closed_window_keeps() {
+    for name in ["cookie", "x"] {
+        let gateway = Gateway::start(ROUTES);
+        gateway.backend.reply_raw("/public/x", "HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nbody");
+        let before = gateway.process.peak_memory();
+        let mut client = RawHttp2::connect_with(gateway.addr(), &[(setting::INITIAL_WINDOW_SIZE, 0)]);
+        // RFC 7541 §6.2.1: a literal that goes into the table, for the first stream.
+        let mut entry = fields::encode(&[(name, "")]);
+        entry[0] = 0x40;
+        for stream in (0..100).map(|index| index * 2 + 1) {
+            let block =
+                [fields::encode(&get("/public/x")), std::mem::take(&mut entry), vec![0xbe; 90]].concat();
+            client.send(Frame::new(kind::HEADERS, flag::END_HEADERS | flag::END_STREAM, stream, block));
+        }
+        for stream in (0..100).map(|index| index * 2 + 1) {
+            let head = client.frame_of(stream);
+            assert_eq!(head.map(|frame| frame.kind), Some(kind::HEADERS), "{name}, stream {stream}");
+        }
+        let has_them = |request: &&Recorded| !request.header_values(name).is_empty();
+        assert_eq!(gateway.backend.requests().iter().filter(has_them).count(), 100, "{name}");
+        assert_unharmed(&gateway, before);
+    }
 }
 
 /// A browser cancels what it has asked for when its user goes on, and that for hours.
