@@ -87,7 +87,7 @@ def growth(fleet, results, options):
             compare(results, base_subject, Subject(title, base, headers(base.token, 100)), options)
             continue
         variant = start(name, **settings(fleet.workspace, name))
-        # Each of two workers has as many connections as the one.
+        # Each of two workers has as many connections as one has elsewhere, and the one here has all of them: connections cost too.
         load = partial(wrk, connections=2 * CONNECTIONS) if name == "workers" else wrk
         compare(results, base_subject, Subject(title, variant, headers(variant.token, 10)), options, load)
         variant.stop()
@@ -117,16 +117,14 @@ def headers(token, count):
 
 
 def compare(results, base, other, options, load=wrk):
+    table = f"growth: {other.name}"
     if options.instructions:
-        runs = interleave(results, "growth", [base, other], lambda subject: subject.count(), 1)
-        return show(f"growth: {other.name}", runs, "cpu", "instr.", base.name, [("requests", "requests", "{:.0f}")], {})
-    def measure(subject, seconds):
-        return subject.measure(seconds, load if subject is other else wrk)
-
+        runs = interleave(results, table, [base, other], lambda subject: subject.count(), 1)
+        return show(table, runs, "cpu", "instr.", base.name, [("requests", "requests", "{:.0f}")], {})
     for subject in (base, other):
-        measure(subject, 2)
-    runs = interleave(results, "growth", [base, other], lambda subject: measure(subject, options.secs), options.reps)
+        subject.measure(2, load)
+    runs = interleave(results, table, [base, other], lambda subject: subject.measure(options.secs, load), options.reps)
     more = [("kernel us", "kernel", "{:.2f}"), ("switches", "switches", "{:.3f}"), ("req/s", "rate", "{:.0f}"),
             ("PSS MiB", "memory", "{:.1f}"), ("p99 us", "p99", "{:.0f}")]
     limit = {other.name: LIMIT} if other.name in LIMITED else {}
-    show(f"growth: {other.name}", runs, "cpu", "CPU us", base.name, more, limit)
+    show(table, runs, "cpu", "CPU us", base.name, more, limit)
